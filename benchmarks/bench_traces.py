@@ -1,0 +1,175 @@
+"""Speed of reading block traces: MB of file per second, for every kind.
+
+Run `python benchmarks/bench_traces.py`. It writes a trace of each kind from random rows (a fixed seed) to a temporary
+folder, reads each one several times in a fresh process, and prints the peak memory and the median speed, by the clock
+and by processor time: they differ on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv as pa_csv
+
+from clonesim.ingest import TRACE_KINDS, read_trace
+from clonesim.ingest.binary import RECORDS
+
+MB = 10**6
+_ROWS_AT_ONCE = 500_000
+
+
+def write_trace(path: Path, kind: str, least_bytes: int, seed: int = 0) -> int:
+    """Write a trace of random commands of at least so many bytes. Return how many commands it holds."""
+    rng = np.random.default_rng(seed)
+    commands = 0
+    with path.open("wb") as file:
+        if kind.startswith("fio"):
+            file.write(f"fio version {kind[-1]} iolog\n".encode())
+        elif kind == "cloudphysics-csv":
+            file.write(b"version,time,op,size,lbn\n")
+        elif kind == "systor17":
+            file.write(b"Timestamp,Response,IOType,LUN,Offset,Size\n")
+        elif kind == "vscsistats":
+            file.write(b"#Vscsi Cmd Trace. (Trace Format Version 1)\n")
+            file.write(b"#Serial Number,IO Data Length,Num SG Entries,Command Type,LBN,Time Stamp (microseconds)\n")
+        while file.tell() < least_bytes:
+            _write_rows(file, kind, commands, rng)
+            commands += _ROWS_AT_ONCE
+    return commands
+
+
+def _write_rows(file: Any, kind: str, before: int, rng: np.random.Generator) -> None:
+    n = _ROWS_AT_ONCE
+    micros = (before + np.arange(n)) * 700 + rng.integers(0, 700, n)
+    write = rng.random(n) < 0.6
+    sectors = rng.integers(1, 257, n)
+    lbn = rng.integers(0, 64 * 2**21, n)
+    if kind in RECORDS:
+        records = np.zeros(n, RECORDS[kind])
+        records["ver"] = 0x100 if kind == "vscsi-v1" else 0x200
+        records["cmd"] = np.where(write, 0x2A, 0x28)
+        records["len"], records["lbn"], records["ts"] = sectors * 512, lbn, micros
+        file.write(records.tobytes())
+        return
+    words = {
+        "cloudphysics-csv": ("28", "2a"),
+        "msr": ("Read", "Write"),
+        "systor17": ("R", "W"),
+    }.get(kind, ("read", "write"))
+    op = np.where(write, words[1], words[0])
+    constant = {name: np.full(n, name) for name in ("hm", "disk0")}
+    zero, one = np.zeros(n, np.int64), np.ones(n, np.int64)
+    columns: dict[str, list[Any]] = {
+        "cloudphysics-csv": [one, 5_633_898 + micros // MB, op, sectors * 512, lbn],
+        "vscsistats": [2_147_483_692 + zero, sectors * 512, one, op, lbn, 2_756_778_716_647 + micros],
+        "msr": [
+            128_166_372_003_061_629 + micros * 10,
+            constant["hm"],
+            zero,
+            op,
+            lbn * 512,
+            sectors * 512,
+            sectors * 97,
+        ],
+        "systor17": [_decimals(1_456_095_145, micros), _decimals(0, sectors), op, zero, lbn * 512, sectors * 512],
+        "fio-v2": [constant["disk0"], op, lbn * 512, sectors * 512],
+        "fio-v3": [micros, constant["disk0"], op, lbn * 512, sectors * 512],
+    }
+    table = pa.table({str(i): pa.array(column) for i, column in enumerate(columns[kind])})
+    delimiter = " " if kind.startswith("fio") else ","
+    options = pa_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="none")
+    pa_csv.write_csv(table, file, options)
+
+
+def _decimals(seconds: int, micros: np.ndarray) -> list[str]:
+    return [f"{seconds + m // MB}.{m % MB:06d}000" for m in micros.tolist()]
+
+
+def time_reads(path: Path, repeats: int) -> dict[str, float]:
+    """Read a trace several times in this process: median seconds, commands, peak memory in MiB."""
+    seconds, busy = [], []
+    for _ in range(repeats):
+        begin, begin_busy = time.perf_counter(), time.process_time()
+        commands = len(read_trace(path))
+        seconds.append(time.perf_counter() - begin)
+        busy.append(time.process_time() - begin_busy)
+    return {
+        "seconds": statistics.median(seconds),
+        "cpu_seconds": statistics.median(busy),
+        "worst": max(seconds),
+        "commands": commands,
+        "peak_mib": peak_mib(),
+    }
+
+
+def peak_mib() -> float:
+    """Peak memory of this process in MiB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def run(kinds: list[str], least_bytes: int, repeats: int, packed: bool = False) -> list[dict[str, Any]]:
+    """One row of figures for each kind."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="clonesim-bench-") as folder:
+        for kind in kinds:
+            path = Path(folder) / f"{kind}.trace"
+            written = write_trace(path, kind, least_bytes)
+            size = path.stat().st_size
+            if packed:
+                plain, path = path, Path(folder) / f"{kind}.trace.gz"
+                with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=1) as target:
+                    shutil.copyfileobj(source, target)
+                plain.unlink()
+            command = [sys.executable, __file__, "--child", str(path), "--repeats", str(repeats)]
+            figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            assert figures["commands"] == written, f"{kind}: {figures['commands']} commands read, {written} written"
+            figures |= {"kind": kind, "gzip": packed, "bytes": size, "mb_per_s": size / MB / figures["seconds"]}
+            rows.append(figures)
+            path.unlink()
+    return rows
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kinds", nargs="*", default=list(TRACE_KINDS))
+    parser.add_argument("--mb", type=int, default=200, help="least size of each trace [MB]")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--gzip", action="store_true", help="pack the traces first")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(time_reads(Path(options.child), options.repeats)))
+        return
+    print(f"$ python {' '.join(sys.argv)}")
+    print(f"{platform.platform()}, {platform.processor() or platform.machine()}, Python {platform.python_version()}, ")
+    print(f"numpy {np.__version__}, pyarrow {pa.__version__}; median of {options.repeats} reads in one process")
+    print(f"{'kind':18} {'MB':>6} {'MB/s':>7} {'MB/cpu s':>9} {'M rows/s':>9} {'worst s':>8} {'peak MiB':>9}")
+    for row in run(options.kinds, options.mb * MB, options.repeats, options.gzip):
+        rate = row["commands"] / row["seconds"] / 1e6
+        print(
+            f"{row['kind']:18} {row['bytes'] / MB:6.0f} {row['mb_per_s']:7.0f} "
+            f"{row['bytes'] / MB / row['cpu_seconds']:9.0f} {rate:9.2f} {row['worst']:8.2f} "
+            f"{row['peak_mib']:9.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""clonesim: block-level simulation of how VDI linked clones grow and where their datastores lock up."""
+
+import lazy_loader as _lazy
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+from . import plots  # noqa: F401 ("as plots" makes mypy look for itself)
+from .delta import Delta as Delta
+from .delta import replay as replay
+from .errors import ClonesimError as ClonesimError
+from .guest import Volume as Volume
+from .ingest import Trace as Trace
+from .ingest import read_trace as read_trace
+from .lun import lock_queue as lock_queue
+from .pool import run_trace as run_trace
+
+__version__: str

@@ -1,0 +1,121 @@
+"""Laying out a volume's arena, and making a region of it longer. See `arena_kernel` for what an arena is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clonesim.guest import arena_kernel as a
+from clonesim.guest.file_kernel import RECORD
+from clonesim.guest.index_kernel import NODE
+from clonesim.guest.runs_kernel import BLOCK, ENTRY
+from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, WAITING
+
+Arena = NDArray[np.int64]
+TOGETHER = {  # regions that only make sense with each other's room
+    a.R_RUNS: (a.R_RUNS, a.R_RUNS_DIR, a.R_SIZES, a.R_SIZES_DIR),
+    a.R_FILE: (a.R_FILE, a.R_MFT),
+    a.R_NODE: (a.R_NODE, a.R_BLOCK),
+}
+
+
+def _pages(words: int) -> int:
+    return -(-words // a.PAGE)
+
+
+def _lay_out(rooms: list[int]) -> Arena:
+    """An empty arena whose regions have at least so many words each. Untouched pages cost no memory."""
+    rooms = [_pages(words) * a.PAGE for words in rooms]
+    pages = 1 + sum(_pages(r) for i, r in enumerate(rooms) if i not in (a.R_DIRTY, a.R_TOUCHED))
+    own = _pages(pages)
+    while own < _pages(pages + 2 * own):
+        own += 1
+    rooms[a.R_DIRTY] = rooms[a.R_TOUCHED] = own * a.PAGE
+    half = (pages + 2 * own) * a.PAGE
+    m = np.zeros(2 * half, np.int64)
+    m[a.HALF] = half
+    at = a.PAGE
+    for region, words in enumerate(rooms):
+        m[a.REGION + 2 * region], m[a.REGION + 2 * region + 1] = at, words
+        at += words
+    return m
+
+
+def new_arena(clusters: int) -> Arena:
+    """Empty arena for a volume of so many clusters."""
+    words = -(-clusters // 64) + 2
+    rooms = [0] * a.REGIONS
+    rooms[a.R_BITMAP] = rooms[a.R_WRITTEN] = words
+    rooms[a.R_RUNS_DIR] = rooms[a.R_SIZES_DIR] = 256 * ENTRY
+    rooms[a.R_RUNS] = rooms[a.R_SIZES] = 256 * BLOCK
+    rooms[a.R_QUEUE] = 16384 * WAITING
+    rooms[a.R_FILE], rooms[a.R_MFT] = 16384 * RECORD, 16384 // 64
+    rooms[a.R_EXTENT] = 65536
+    rooms[a.R_NODE], rooms[a.R_BLOCK] = 512 * NODE, 512 // 64
+    rooms[a.R_SLOT] = 1024
+    rooms[a.R_STREAM] = 64 * RECORD
+    rooms[a.R_OUT] = 4 * 65536
+    return _lay_out(rooms)
+
+
+def longer_region(m: Arena, region: int, words: int) -> Arena:
+    """Copy of an arena in which a region (and those that belong to it) has twice the room, and at least `words` free."""
+    rooms = [int(m[a.REGION + 2 * r + 1]) for r in range(a.REGIONS)]
+    for r in TOGETHER.get(region, (region,)):
+        rooms[r] = 2 * rooms[r] + (words if r in (region, a.R_EXTENT) else 0)
+        if region == a.R_FILE:
+            rooms[r] = max(rooms[r], 2 * words * RECORD if r == a.R_FILE else words // 32)
+        if region == a.R_RUNS:
+            per_block = BLOCK if r in (a.R_RUNS, a.R_SIZES) else ENTRY
+            rooms[r] = max(rooms[r], (words // (BLOCK // 2) + 8) * per_block * 2)
+        if region == a.R_NODE:
+            rooms[r] = max(rooms[r], 1024 * NODE if r == a.R_NODE else 1024 // 64)
+    new = _lay_out(rooms)
+    layout = slice(a.REGION, a.REGION + 2 * a.REGIONS)
+    kept, half = new[layout].copy(), int(new[a.HALF])
+    old_half = int(m[a.HALF])
+    new[: a.PAGE], new[half : half + a.PAGE] = m[: a.PAGE], m[old_half : old_half + a.PAGE]
+    new[layout] = new[half + a.REGION : half + a.REGION + 2 * a.REGIONS] = kept
+    new[a.HALF] = half
+    _copy_regions(m, new)
+    _copy_queue(m, new)
+    return new
+
+
+def _copy_regions(m: Arena, new: Arena) -> None:
+    """Copy every region's words and saved pages, and translate the list of saved pages."""
+    touched = m[int(m[a.REGION + 2 * a.R_TOUCHED]) :][: int(m[a.TOUCHED])]
+    pages = []
+    for r in range(a.REGIONS):
+        old, words = (int(v) for v in m[a.REGION + 2 * r : a.REGION + 2 * r + 2])
+        at = int(new[a.REGION + 2 * r])
+        if r in (a.R_DIRTY, a.R_TOUCHED, a.R_QUEUE):
+            continue
+        used = _last_used(m[old : old + words])
+        new[at : at + used] = m[old : old + used]
+        mine = touched[(touched >= old // a.PAGE) & (touched < (old + words) // a.PAGE)] - old // a.PAGE
+        for page in mine.tolist():
+            source, target = old + page * a.PAGE + int(m[a.HALF]), at + page * a.PAGE + int(new[a.HALF])
+            new[target : target + a.PAGE] = m[source : source + a.PAGE]
+        pages.append(mine + at // a.PAGE)
+    moved = np.concatenate(pages) if pages else np.empty(0, np.int64)
+    new[a.TOUCHED] = moved.size
+    new[int(new[a.REGION + 2 * a.R_TOUCHED]) :][: moved.size] = moved
+    new[int(new[a.REGION + 2 * a.R_DIRTY]) + moved] = 1
+
+
+def _last_used(words: Arena) -> int:
+    """Words up to the last one that is not zero, so that copying commits no untouched memory."""
+    step, end = 1 << 16, words.size
+    while end > 0 and not words[max(0, end - step) : end].any():
+        end = max(0, end - step)
+    return end
+
+
+def _copy_queue(m: Arena, new: Arena) -> None:
+    """Copy the waiting runs: a longer ring has other places. Its saved pages are dropped: a snapshot starts empty."""
+    slots, new_slots = (int(x[a.REGION + 2 * a.R_QUEUE + 1]) // WAITING for x in (m, new))
+    old, at = int(m[a.REGION + 2 * a.R_QUEUE]), int(new[a.REGION + 2 * a.R_QUEUE])
+    numbers = np.arange(int(m[QUEUE_HEAD]), int(m[QUEUE_TAIL]))
+    for k in range(WAITING):
+        new[at + numbers % new_slots * WAITING + k] = m[old + numbers % slots * WAITING + k]

@@ -1,0 +1,96 @@
+"""What every change of the file system leaves behind: pages of the circular $LogFile, records of the USN journal."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from clonesim.guest.arena_kernel import apart, put, touch_range
+from clonesim.guest.file_kernel import (
+    CLASS_BITS,
+    CLUSTER_BYTES,
+    chunk_at,
+    extent_holding,
+    extent_lcn,
+    extent_vcn,
+    extents,
+    file_clusters,
+    file_size,
+    record,
+    set_size,
+)
+from clonesim.guest.index_kernel import INDEX_SCALARS
+from clonesim.guest.mft_kernel import LOG_FILE
+from clonesim.guest.request_kernel import GUEST_PAGE, write_pages, write_stream
+from clonesim.guest.runs_kernel import FIELD
+from clonesim.guest.space_kernel import allocate, free_clusters, free_run
+
+KERNELS = ""
+
+USN_JOURNAL = np.int64(11)  # $Extend: its $UsnJrnl is kept in this record
+
+# Header words
+LOG_POSITION = INDEX_SCALARS  # bytes ever logged
+LOG_BYTES = LOG_POSITION + 1  # bytes that one change logs
+USN_BYTES = LOG_BYTES + 1  # bytes that one change adds to the USN journal; 0: no journal
+USN_MOST = USN_BYTES + 1  # the journal is cut above this size ... [B]
+USN_STEP = USN_MOST + 1  # ... by so much [B]
+JOURNAL_SCALARS = USN_STEP + 1
+
+
+@njit(cache=True, error_model="numpy")
+def write_log(m):
+    """Log one change: the page at the log's position, in a circle."""
+    page, size = GUEST_PAGE, file_size(m, LOG_FILE)
+    first, last = m[LOG_POSITION] // page, (m[LOG_POSITION] + m[LOG_BYTES] - 1) // page
+    for number in range(first, last + 1):
+        write_stream(m, LOG_FILE, number * page % size, page)
+    m[LOG_POSITION] += m[LOG_BYTES]
+
+
+@njit(cache=True, error_model="numpy")
+def cut_journal(m):
+    """Free the journal's first clusters, a step's worth."""
+    apart()
+    clusters, drop = file_clusters(m, USN_JOURNAL), m[USN_STEP] // m[CLUSTER_BYTES]
+    count, keep = extents(m, USN_JOURNAL), extent_holding(m, USN_JOURNAL, drop)
+    for i in range(keep + 1):
+        vcn = extent_vcn(m, USN_JOURNAL, i)
+        end = clusters if i + 1 == count else extent_vcn(m, USN_JOURNAL, i + 1)
+        length = min(end, drop) - vcn
+        if length > 0:
+            free_run(m, extent_lcn(m, USN_JOURNAL, i), length)
+    chunk = chunk_at(m, USN_JOURNAL)
+    first = extent_lcn(m, USN_JOURNAL, keep) + drop - extent_vcn(m, USN_JOURNAL, keep)
+    touch_range(m, chunk, chunk + count - 1)
+    m[chunk] = first
+    for i in range(keep + 1, count):
+        m[chunk + i - keep] = m[chunk + i] - (drop << FIELD)
+    put(m, record(m, USN_JOURNAL) + 1, m[record(m, USN_JOURNAL) + 1] - (keep << CLASS_BITS))
+    set_size(m, USN_JOURNAL, file_size(m, USN_JOURNAL) - drop * m[CLUSTER_BYTES])
+
+
+@njit(cache=True, error_model="numpy")
+def write_journal(m):
+    """Append one change's records to the USN journal, which walks through free space."""
+    apart()
+    size = file_size(m, USN_JOURNAL)
+    if size >= m[USN_MOST] + m[USN_STEP]:
+        cut_journal(m)
+        size = file_size(m, USN_JOURNAL)
+    end = size + m[USN_BYTES]
+    have, want = file_clusters(m, USN_JOURNAL), (end + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+    if want - have > free_clusters(m):
+        return  # no space: this record is not kept, the change itself still happens
+    if want > have:
+        allocate(m, USN_JOURNAL, have, want - have, False)
+    set_size(m, USN_JOURNAL, end)
+    write_pages(m, USN_JOURNAL, size, m[USN_BYTES], want)
+
+
+@njit(cache=True, error_model="numpy")
+def log_change(m):
+    """One change of the file system: log, and USN journal where there is one."""
+    write_log(m)
+    if m[USN_BYTES]:
+        write_journal(m)

@@ -1,0 +1,84 @@
+"""Block requests: what the guest's disk sees of an operation, with the volume's clock."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from clonesim.guest.arena_kernel import R_OUT, R_WRITTEN, apart, base, room, set_bits
+from clonesim.guest.file_kernel import (
+    CLUSTER_BYTES,
+    FILE_SCALARS,
+    extent_holding,
+    extent_lcn,
+    extent_vcn,
+    extents,
+)
+from clonesim.ops import BlockOp
+
+KERNELS = ""
+
+WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
+REQUEST = np.int64(4)  # words of a request: time [ns], operation | source << 8, offset [B], length [B]
+GUEST_PAGE = np.int64(4096)  # the guest writes its cache page by page [B]
+
+# Header words
+NOW = FILE_SCALARS  # the volume's clock [ns]
+RATE = NOW + 1  # bytes written a second
+PARTITION = RATE + 1  # where the volume starts on its disk [B]
+EMIT = PARTITION + 1  # 1: note the requests
+OUT = EMIT + 1  # requests noted
+SOURCE = OUT + 1  # write source of the operation at hand
+LONGEST_WRITE = SOURCE + 1  # a longer write is sent in pieces [B]
+REQUEST_SCALARS = LONGEST_WRITE + 1
+
+
+@njit(cache=True, error_model="numpy")
+def request_room(m):
+    """Requests that can be noted before they must be taken away."""
+    return room(m, R_OUT) // REQUEST - m[OUT]
+
+
+@njit(cache=True, error_model="numpy")
+def emit(m, op, offset, length):
+    """Note a request at a byte offset of the volume."""
+    if m[EMIT]:
+        at = base(m, R_OUT) + REQUEST * m[OUT]
+        m[at], m[at + 1], m[at + 2], m[at + 3] = m[NOW], op | (m[SOURCE] << 8), m[PARTITION] + offset, length
+        m[OUT] += 1
+
+
+@njit(cache=True, error_model="numpy")
+def write_run(m, offset, length):
+    """Write bytes of the volume in pieces, and let the clock run."""
+    while length > 0:
+        piece = min(length, m[LONGEST_WRITE])
+        emit(m, WRITE, offset, piece)
+        m[NOW] += piece * 1_000_000_000 // m[RATE]
+        offset, length = offset + piece, length - piece
+
+
+@njit(cache=True, error_model="numpy")
+def write_stream(m, f, offset, length):
+    """Write bytes of a file's clusters, extent by extent."""
+    apart()
+    size = m[CLUSTER_BYTES]
+    i = extent_holding(m, f, offset // size)
+    last = extents(m, f)
+    while length > 0:
+        into = offset - extent_vcn(m, f, i) * size
+        piece = length if i + 1 == last else min(length, extent_vcn(m, f, i + 1) * size - offset)
+        start = extent_lcn(m, f, i) * size + into
+        first = start // size
+        set_bits(m, R_WRITTEN, first, (start + piece + size - 1) // size - first)
+        write_run(m, start, piece)
+        offset, length, i = offset + piece, length - piece, i + 1
+
+
+@njit(cache=True, error_model="numpy")
+def write_pages(m, f, offset, length, clusters):
+    """Write a range of a file as the guest's cache does: whole pages, within the file's clusters."""
+    page = min(GUEST_PAGE, m[CLUSTER_BYTES])
+    first = offset // page * page
+    end = min((offset + length + page - 1) // page * page, clusters * m[CLUSTER_BYTES])
+    write_stream(m, f, first, end - first)

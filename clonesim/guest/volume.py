@@ -1,0 +1,429 @@
+"""`Volume`: a guest file system that one can use, and the deltas below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clonesim.delta import Delta
+from clonesim.errors import FileNameError, ParameterError, VolumeFullError
+from clonesim.guest import arena_kernel as a
+from clonesim.guest import file_kernel as file
+from clonesim.guest import volume_kernel as kernel
+from clonesim.guest.arena import longer_region
+from clonesim.guest.check import check_volume
+from clonesim.guest.make import Settings, make_volume
+from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
+from clonesim.guest.request_kernel import NOW, OUT, REQUEST
+from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED, checkpoint
+from clonesim.ops import OPS_DTYPE, Requests
+from clonesim.units import GIB, format_size, parse_duration, parse_size
+
+LARGEST_FILE_NUMBER = 2**31 - 1
+_NANO = 1_000_000_000
+_OP_ERRORS = {
+    kernel.BAD_OP: ("op", "op", "a FileOp code is needed: 0 (create) to 5 (trim)"),
+    kernel.BAD_FILE: ("file", "file", f"file numbers go from 0 to {LARGEST_FILE_NUMBER}"),
+    kernel.BAD_TIME: ("time_s", "time_s", "times are seconds from 0 on and never go back"),
+    kernel.BAD_LENGTH: ("length", "length", "create takes 0 B or more, append and overwrite 1 B or more"),
+    kernel.BAD_OFFSET: ("offset", "offset", "an overwrite stays inside the file"),
+    kernel.UNKNOWN: ("file", "file", "no such file at that time"),
+    kernel.DUPLICATE: ("file", "file", "the file exists already at that time"),
+}
+
+
+class Volume:
+    """An NTFS-like guest volume on a disk of its own.
+
+    The volume has a clock: a call lets it run by the bytes written / `write_rate` and, with `auto_checkpoint`, by one
+    checkpoint interval, so that the clusters of a deleted file are reusable by the next call.
+
+    Parameters
+    ----------
+    size : str or int
+        Size of the disk; the volume fills it from `partition_offset` on. [B]
+    policy : str, default "windows"
+        How free clusters are picked; a key of `clonesim.guest.POLICIES`. "ntfs3g" implies mkntfs's layout, 4 KiB
+        clusters, partition offset 0 and no reuse delay.
+    os : str, default "windows-7"
+        Windows version in the catalog (topic "guests"): layout, MFT zone, journal, discards.
+    cluster_size : str or int, optional
+        512 B to 64 KiB, a power of two; the catalog's default is 4 KiB. [B]
+    partition_offset : int, optional
+        Where the volume starts on its disk, whole sectors; the catalog's default follows `os`. [B]
+    reuse_delay : str or float, optional
+        How long freed clusters wait for their checkpoint; the catalog's default is 5 s. [s]
+    auto_checkpoint : bool, default True
+        Let every call be followed by a checkpoint interval.
+    discards : bool, optional
+        Whether the guest sends a discard for what it frees; the default follows `os`.
+    **parameters
+        Other values of the catalog's topic "guests" by name, such as ``usn=False`` or ``write_rate="50 MiB"``.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range; the message tells the allowed range.
+
+    Examples
+    --------
+    >>> vol = Volume("20 GiB", policy="fresh-first")
+    >>> vol.create("windows", "10 GiB")
+    >>> delta = vol.snapshot("vmfs-sparse")
+    >>> vol.create("big.iso", "1 GiB"); vol.delete("big.iso")
+    """
+
+    def __init__(
+        self,
+        size: str | int,
+        policy: str = "windows",
+        *,
+        os: str = "windows-7",
+        cluster_size: str | int | None = None,
+        partition_offset: str | int | None = None,
+        reuse_delay: str | float | None = None,
+        auto_checkpoint: bool = True,
+        discards: bool | None = None,
+        **parameters: Any,
+    ) -> None:
+        given = {
+            "cluster_size": cluster_size,
+            "partition_offset": partition_offset,
+            "checkpoint_interval": reuse_delay,
+            "discards": discards,
+        }
+        given = {name: value for name, value in given.items() if value is not None} | parameters
+        self.settings = Settings.of(size, policy, os, given)
+        self.auto_checkpoint = auto_checkpoint
+        self._arena = make_volume(self.settings)
+        self._files: dict[str, int] = {}
+        self._undo: dict[str, int | None] | None = None
+        self.deltas: list[Delta] = []
+
+    # --- what it is and holds -------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        s = self.settings
+        return (
+            f"<Volume {format_size(s.disk_bytes)} {s.os} {s.policy}: {self.used_bytes / GIB:.2f} GiB used, "
+            f"{len(self)} files, {len(self.deltas)} snapshots>"
+        )
+
+    def __len__(self) -> int:
+        """Return the number of files, system files not counted."""
+        return sum(1 for _ in self._records())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, (str, int)) and self._find(name) >= 0
+
+    @property
+    def cluster_size(self) -> int:
+        """Bytes of a cluster. [B]"""
+        return self.settings.cluster_bytes
+
+    @property
+    def clusters(self) -> int:
+        """Clusters of the volume."""
+        return int(self._arena[file.CLUSTERS])
+
+    @property
+    def used_bytes(self) -> int:
+        """What the guest sees as used: allocated clusters, metadata included. [B]"""
+        return int(self._arena[USED]) * self.cluster_size
+
+    @property
+    def quarantined_bytes(self) -> int:
+        """Freed clusters that wait for their checkpoint. [B]"""
+        return int(self._arena[QUARANTINED]) * self.cluster_size
+
+    @property
+    def free_bytes(self) -> int:
+        """What the guest sees as free, clusters that wait for their checkpoint included. [B]"""
+        return self.clusters * self.cluster_size - self.used_bytes
+
+    @property
+    def clock(self) -> float:
+        """Seconds since the volume was made. [s]"""
+        return int(self._arena[NOW]) / _NANO
+
+    @property
+    def free_runs(self) -> int:
+        """Number of runs of free clusters; quarantined ones count as in use."""
+        bits = self.bitmap
+        return int(np.count_nonzero(~bits[1:] & bits[:-1])) + int(not bits[0])
+
+    @property
+    def bitmap(self) -> NDArray[np.bool_]:
+        """Which clusters are allocated or wait for their checkpoint. (clusters,) bool array."""
+        return self._bits(a.R_BITMAP)
+
+    @property
+    def ever_written(self) -> NDArray[np.bool_]:
+        """Which clusters were ever written. (clusters,) bool array."""
+        return self._bits(a.R_WRITTEN)
+
+    def size(self, name: str | int) -> int:
+        """Size of a file. [B]"""
+        return int(file.file_size(self._arena, self._record(name)))
+
+    def extents(self, name: str | int) -> pd.DataFrame:
+        """Where a file lies.
+
+        Returns
+        -------
+        DataFrame
+            One row a fragment: vcn (first cluster in the file), lcn (first cluster on the volume), clusters. A file
+            small enough to live in its MFT record has none.
+        """
+        m, f = self._arena, self._record(name)
+        count = int(file.extents(m, f))
+        vcn = np.array([file.extent_vcn(m, f, i) for i in range(count)], np.int64)
+        lcn = np.array([file.extent_lcn(m, f, i) for i in range(count)], np.int64)
+        ends = np.append(vcn[1:], file.file_clusters(m, f)) if count else vcn
+        return pd.DataFrame({"vcn": vcn, "lcn": lcn, "clusters": ends - vcn})
+
+    def check_invariants(self) -> None:
+        """Check that clusters, files, free runs and directory agree; O(volume). Raises AssertionError that says what."""
+        check_volume(self._arena, [record for record in self._records()])
+
+    # --- operations -----------------------------------------------------------------------------------------------
+
+    def create(self, name: str | int, size: str | int = 0) -> None:
+        """Create a file of a size known beforehand.
+
+        Raises
+        ------
+        FileNameError
+            If the name exists, or is not one.
+        VolumeFullError
+            If too few clusters are free, even after a checkpoint.
+        """
+        if name in self:
+            raise FileNameError(f"name={name!r}: the file exists already. Delete it first, or append to it.")
+        length = parse_size(size, "size")
+        self._name(name, self._run(kernel.CREATE, -1, 0, length, name))
+        self._after(length)
+
+    def append(self, name: str | int, size: str | int) -> None:
+        """Append bytes to a file as a stream: the guest does not know how many will come."""
+        f, length = self._record(name), parse_size(size, "size", least=1)
+        self._run(kernel.APPEND, f, 0, length)
+        self._after(length)
+
+    def overwrite(self, name: str | int, offset: str | int, size: str | int) -> None:
+        """Write inside a file, in place."""
+        f, length = self._record(name), parse_size(size, "size", least=1)
+        start, end = parse_size(offset, "offset"), self.size(name)
+        if start + length > end:
+            allowed = f"an overwrite of {length} B must end inside the file, at {end} B at most"
+            raise ParameterError("offset", offset, allowed, "Append what lies behind the end.")
+        self._run(kernel.OVERWRITE, f, start, length)
+        self._after(length)
+
+    def delete(self, name: str | int) -> None:
+        """Delete a file. Its clusters stay in quarantine until the next checkpoint."""
+        self._run(kernel.DELETE, self._record(name), 0, 0)
+        self._name(name, None)
+        self._after(0)
+
+    def rename(self, old: str | int, new: str | int) -> None:
+        """Give a file another name; a file of that name is deleted (the safe-save of office programs)."""
+        f = self._record(old)
+        self._check_name(new)
+        if new == old:
+            return
+        if new in self:
+            self._run(kernel.DELETE, self._record(new), 0, 0)
+            self._name(new, None)
+        self._run(kernel.RENAME, f, 0, 0, new)
+        self._name(old, None)
+        self._name(new, f)
+        self._after(0)
+
+    def trim(self) -> None:
+        """Discard all free space, as a retrim does; quarantined clusters are released first."""
+        checkpoint(self._arena, kernel.EVER)
+        self._run(kernel.TRIM, -1, 0, 0)
+        self._after(0)
+
+    def advance(self, duration: str | float) -> None:
+        """Let time pass; checkpoints whose time has come are done."""
+        self._arena[NOW] += round(parse_duration(duration) * _NANO)
+        checkpoint(self._arena, int(self._arena[NOW]))
+
+    def apply(self, ops: NDArray[np.void]) -> None:
+        """Run many operations on numbered files, in order.
+
+        Parameters
+        ----------
+        ops : (n,) array of `clonesim.ops.OPS_DTYPE`
+            Operations in order of time. They are checked before the first one runs. No checkpoint interval is added
+            between them: their times say when they happen.
+
+        Raises
+        ------
+        ParameterError
+            If an operation cannot be right; nothing is changed then.
+        VolumeFullError
+            If the volume is full; the operations before that one are done.
+        """
+        self._check_ops(ops)
+        start = 0
+        while start < ops.size:
+            start, outcome, region, words = kernel.run_ops(self._arena, ops, start)
+            if outcome == kernel.GROW:
+                self._arena = longer_region(self._arena, region, words)
+            elif outcome == kernel.FULL:
+                self._take_requests()
+                raise self._full(int(ops[start]["length"]), f"operation {start}: ")
+            if outcome == kernel.FLUSH:
+                self._take_requests()
+        self._take_requests()
+
+    # --- snapshots ------------------------------------------------------------------------------------------------
+
+    def snapshot(self, format: str = "vmfs-sparse", **parameters: Any) -> Delta:  # noqa: A002 the field's word
+        """Power off, clone, first boot: a new delta takes every write from here on.
+
+        The allocator's positions start again. A second snapshot adds to the chain; `revert` goes back to the newest.
+
+        Returns
+        -------
+        Delta
+            The clone's copy-on-write disk; it follows the volume.
+        """
+        parent = self.deltas[-1] if self.deltas else None
+        delta = Delta(format, self.settings.disk_bytes, parent=parent, **parameters)
+        kernel.mount(self._arena)
+        self._arena[kernel.EMIT] = 1
+        a.mark(self._arena)
+        self._undo = {}
+        self.deltas.append(delta)
+        return delta
+
+    def revert(self) -> None:
+        """Go back to the newest snapshot: guest and delta. Costs what was touched, not the volume's size."""
+        if self._undo is None:
+            raise ParameterError("revert", "no snapshot", "a snapshot must be taken first", "Call snapshot().")
+        a.rollback(self._arena)
+        for name, record in self._undo.items():
+            if record is None:
+                self._files.pop(name, None)
+            else:
+                self._files[name] = record
+        self._undo = {}
+        self.deltas[-1].revert()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _bits(self, region: int) -> NDArray[np.bool_]:
+        first = int(self._arena[a.REGION + 2 * region])
+        words = self._arena[first : first - (-self.clusters // 64)]
+        return np.unpackbits(words.view(np.uint8), bitorder="little", count=self.clusters).view(np.bool_)
+
+    def _records(self) -> Iterator[int]:
+        """MFT records of all files."""
+        first, room = (int(v) for v in self._arena[a.REGION + 2 * a.R_SLOT : a.REGION + 2 * a.R_SLOT + 2])
+        slots = self._arena[first : first + room]
+        yield from self._files.values()
+        yield from (int(v) - 1 for v in slots[slots > 0])
+
+    def _find(self, name: str | int) -> int:
+        if isinstance(name, str):
+            return self._files.get(name, -1)
+        return int(kernel.slot(self._arena, name)) if 0 <= name <= LARGEST_FILE_NUMBER else -1
+
+    def _record(self, name: str | int) -> int:
+        f = self._find(name)
+        if f < 0:
+            raise FileNameError(f"name={name!r}: no such file. Files are made by create().")
+        return f
+
+    def _check_name(self, name: str | int) -> None:
+        if isinstance(name, str) and 0 < len(name) and name_units(name) <= LONGEST_NAME and "/" not in name:
+            return
+        if type(name) is int and 0 <= name <= LARGEST_FILE_NUMBER:
+            return
+        allowed = f"a name is 1 to {LONGEST_NAME} characters without '/', or a number from 0 to {LARGEST_FILE_NUMBER}"
+        raise FileNameError(f"name={name!r}: {allowed}. Choose another name.")
+
+    def _name(self, name: str | int, record: int | None) -> None:
+        """Let a name stand for a record, or for none."""
+        if isinstance(name, int):
+            self._room_for_slot(name)
+            a.put(self._arena, self._arena[a.REGION + 2 * a.R_SLOT] + name, 0 if record is None else record + 1)
+            return
+        if self._undo is not None and name not in self._undo:
+            self._undo[name] = self._files.get(name)
+        if record is None:
+            self._files.pop(name, None)
+        else:
+            self._files[name] = record
+
+    def _room_for_slot(self, number: int) -> None:
+        room = int(self._arena[a.REGION + 2 * a.R_SLOT + 1])
+        if number >= room:
+            self._arena = longer_region(self._arena, a.R_SLOT, number + 1 - room)
+
+    def _run(self, op: int, f: int, offset: int, length: int, name: str | int = "") -> int:
+        """One operation; returns the file's record. Nothing is changed when it is refused."""
+        units, key, rest = 0, 0, 0
+        if op in (kernel.CREATE, kernel.RENAME):
+            self._check_name(name)
+            if isinstance(name, str):
+                units, (key, rest) = name_units(name), sort_keys(name)
+            else:
+                units, key = int(self._arena[kernel.NAME_UNITS]), name
+        while True:
+            outcome, value, words = kernel.run_one(self._arena, op, f, offset, length, units, key, rest)
+            if outcome == kernel.DONE:
+                return int(value)
+            if outcome == kernel.FULL:
+                raise self._full(length)
+            if outcome == kernel.FLUSH:
+                self._take_requests()
+            else:
+                self._arena = longer_region(self._arena, value, words)
+
+    def _after(self, length: int) -> None:
+        """Hand the requests on and let the clock run to the next checkpoint."""
+        self._take_requests()
+        if self.auto_checkpoint:
+            self._arena[NOW] += self._arena[REUSE]
+
+    def _take_requests(self) -> None:
+        m = self._arena
+        count = int(m[OUT])
+        m[OUT] = 0
+        if not count or not self.deltas:
+            return
+        first = int(m[a.REGION + 2 * a.R_OUT])
+        rows = m[first : first + REQUEST * count].reshape(count, REQUEST)
+        op = (rows[:, 1] & 0xFF).astype(np.uint8)
+        self.deltas[-1].apply(Requests(rows[:, 0] / _NANO, op, rows[:, 2].copy(), rows[:, 3].copy()))
+
+    def _full(self, length: int, where: str = "") -> VolumeFullError:
+        return VolumeFullError(
+            f"{where}size={length} B: the volume has {self.free_bytes} B free, some of it kept for metadata. "
+            "Delete files, or make the volume larger."
+        )
+
+    def _check_ops(self, ops: NDArray[np.void]) -> None:
+        if not isinstance(ops, np.ndarray) or ops.dtype != OPS_DTYPE or ops.ndim != 1:
+            found = getattr(ops, "dtype", type(ops).__name__)
+            raise ParameterError("ops", str(found), "a one-dimensional array of clonesim.ops.OPS_DTYPE is needed")
+        if not ops.size:
+            return
+        names = [ops["file"][ops["op"] != kernel.TRIM], ops["offset"][ops["op"] == kernel.RENAME]]
+        highest = max((int(part.max()) for part in names if part.size), default=0)
+        scratch = np.full(min(max(highest, 0), LARGEST_FILE_NUMBER) + 1, -2, np.int64)
+        index, wrong = kernel.check_ops(self._arena, ops, scratch)
+        if index >= 0:
+            column, name, allowed = _OP_ERRORS[wrong]
+            value = ops[index][column].item()
+            raise ParameterError(f"ops[{index}].{name}", value, allowed, "Nothing was changed.")
+        self._room_for_slot(scratch.size - 1)

@@ -1,0 +1,23 @@
+"""Many clones: staggered starts, placement on LUNs and hosts, growth and locks over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader as _lazy
+
+if TYPE_CHECKING:
+    from clonesim.pool.experiment import create_delete as create_delete
+    from clonesim.pool.labels import trace_label as trace_label
+    from clonesim.pool.trace_run import TraceRun as TraceRun
+    from clonesim.pool.trace_run import check_one_disk as check_one_disk
+    from clonesim.pool.trace_run import run_trace as run_trace
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "experiment": ["create_delete"],
+        "labels": ["trace_label"],
+        "trace_run": ["TraceRun", "check_one_disk", "run_trace"],
+    },
+)

@@ -1,0 +1,80 @@
+"""Results of a run on disk: tables and one JSON file that says how they came about."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clonesim.errors import ParameterError
+
+TABLE_FORMATS = ("parquet", "csv")
+VERSIONS = ("clonesim", "numpy", "numba", "pandas", "pyarrow")
+
+
+def check_table_format(name: str) -> str:
+    """Hand back a known table format; a ParameterError lists them."""
+    if name not in TABLE_FORMATS:
+        raise ParameterError("tables", name, f"allowed are {', '.join(map(repr, TABLE_FORMATS))}")
+    return name
+
+
+def save_run(
+    folder: str | Path,
+    table_format: str,
+    tables: Mapping[str, pd.DataFrame],
+    parameters: Mapping[str, Any],
+    summary: Mapping[str, Any],
+) -> list[Path]:
+    """Write tables and `run.json` (parameters, versions, summary) into a folder, which is made if need be.
+
+    Each file is written beside its place and then moved there, so that an interrupted run leaves no half file. Nothing
+    in them depends on the clock or the machine: the same run writes the same bytes.
+    """
+    check_table_format(table_format)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, frame in tables.items():
+        path = folder / f"{name}.{table_format}"
+        part = folder / f".{path.name}.part"
+        if table_format == "csv":
+            frame.to_csv(part, index=False, lineterminator="\n")
+        else:
+            frame.to_parquet(part, index=False)
+        part.replace(path)
+        paths.append(path)
+    record = {
+        "parameters": dict(parameters),
+        "summary": dict(summary),
+        "tables": [path.name for path in paths],
+        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+    }
+    path = folder / "run.json"
+    part = folder / ".run.json.part"
+    part.write_text(to_json(record), encoding="utf-8")
+    part.replace(path)
+    return [*paths, path]
+
+
+def to_json(value: Any) -> str:
+    """JSON text with null for what is no number; other programs refuse a bare NaN."""
+    return json.dumps(_plain(value), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):  # a numpy scalar
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,1 @@
+"""What is modeled: cited parameters now; scenarios (frozen, validated) stand here too."""
