@@ -9,9 +9,8 @@ list, and where the streams are that are neither file data nor index blocks. Rul
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import NONE, ONE, R_EXTENT, ZERO, apart, base, put, touch_range
+from clonesim.guest.arena_kernel import NONE, ONE, R_EXTENT, ZERO, apart, base, inner, put, touch_range
 from clonesim.guest.file_kernel import (
     extent_lcn,
     extent_vcn,
@@ -47,13 +46,13 @@ STREAM_NEXT = STREAM_FREE + 1  # stream records ever used
 ATTRIBUTE_SCALARS = STREAM_NEXT + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def up8(n):
     """Round up to a multiple of 8."""
     return (n + 7) & ~7
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def signed_bytes(n):
     """Bytes that store a number, sign included."""
     size = 1
@@ -62,7 +61,7 @@ def signed_bytes(n):
     return size
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def mapping_pairs(m, f, clusters, from_vcn, limit):
     """Bytes of a stream's mapping pairs from a cluster on that fit `limit`, end mark included; where they stop."""
     apart()
@@ -82,19 +81,19 @@ def mapping_pairs(m, f, clusters, from_vcn, limit):
     return used + 1, stop
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def resident_bytes(name_bytes, value):
     """Size of an attribute record that holds its value."""
     return RESIDENT_HEAD + name_bytes + up8(value)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def stream_bytes(m, f, name_bytes, clusters):
     """Size of an attribute record that holds all mapping pairs of a stream."""
     return STREAM_HEAD + name_bytes + up8(mapping_pairs(m, f, clusters, ZERO, EVERYTHING)[0])
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def plain_bytes(m, f):
     """Bytes of a file's record without its data attribute."""
     return EMPTY_RECORD + 72 + resident_bytes(ZERO, 66 + 2 * name_units(m, f)) + 104
@@ -103,56 +102,56 @@ def plain_bytes(m, f):
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def table(m, f):
     """First word of a file's table; -1 where it has none."""
     at = m[record(m, f) + 4]
     return base(m, R_EXTENT) + at - 1 if at else np.int64(-1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_word(m, f, i):
     """First word of attribute i."""
     return base(m, R_EXTENT) + m[table(m, f) + T_ATTRIBUTES] + 2 * i
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_kind(m, f, i):
     """Type code of attribute i."""
     return m[attribute_word(m, f, i)] & 0xFF
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_name(m, f, i):
     """Bytes of attribute i's own name, rounded up to 8."""
     return (m[attribute_word(m, f, i)] >> 8) & 0xFF
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_resident(m, f, i):
     """Whether attribute i holds its value."""
     return (m[attribute_word(m, f, i)] >> 16) & 1 == 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_bytes(m, f, i):
     """Size of attribute record i."""
     return (m[attribute_word(m, f, i)] >> 17) & 0xFFFF
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_record(m, f, i):
     """Index of the record that holds attribute i."""
     return m[attribute_word(m, f, i)] >> 33
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def attribute_value(m, f, i):
     """Bytes of a resident value, or first cluster of a piece of a stream."""
     return m[attribute_word(m, f, i) + 1]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_attribute(m, f, i, kind, name_bytes, resident, size, holder, value):
     """Change attribute i."""
     at = attribute_word(m, f, i)
@@ -161,38 +160,39 @@ def set_attribute(m, f, i, kind, name_bytes, resident, size, holder, value):
     m[at + 1] = value
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def list_entry(name_bytes):
     """Bytes of an attribute's entry in an attribute list."""
     return 32 + name_bytes
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def record_number(m, f, holder):
     """MFT record number of a file's record."""
     return m[base(m, R_EXTENT) + m[table(m, f) + T_RECORDS] + holder] >> 16
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def record_used(m, f, holder):
     """Bytes in use in a file's record."""
     return m[base(m, R_EXTENT) + m[table(m, f) + T_RECORDS] + holder] & USED_BITS
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def change_used(m, f, holder, change):
-    """Change the bytes in use in a file's record, which must then be written."""
-    at = base(m, R_EXTENT) + m[table(m, f) + T_RECORDS] + holder
-    put(m, at, (m[at] + change) | DIRTY)
+    """Change the bytes in use in a file's record, which must then be written, and the base record with it."""
+    first = base(m, R_EXTENT) + m[table(m, f) + T_RECORDS]
+    put(m, first + holder, (m[first + holder] + change) | DIRTY)
+    put(m, first, m[first] | DIRTY)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def mark_record(m, f, holder):
     """A file's record must be written."""
     change_used(m, f, holder, ZERO)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def longer(m, t, chunk, order, count, width):
     """Make room for one more item of `width` words in a chunk of the table."""
     apart()
@@ -208,7 +208,7 @@ def longer(m, t, chunk, order, count, width):
         m[t + chunk], m[t + order] = target, old + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_attribute(m, f, kind, name_bytes, resident, size, holder, value):
     """Append an attribute to a record; returns its index."""
     apart()
@@ -221,7 +221,7 @@ def add_attribute(m, f, kind, name_bytes, resident, size, holder, value):
     return i
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_record(m, f, number):
     """Append an MFT record to the table; returns its index."""
     apart()
@@ -230,10 +230,11 @@ def add_record(m, f, number):
     longer(m, t, T_RECORDS, T_RECORD_ORDER, i, ONE)
     put(m, t + T_RECORD_COUNT, i + 1)
     put(m, base(m, R_EXTENT) + m[t + T_RECORDS] + i, (number << 16) | DIRTY | EMPTY_RECORD)
+    mark_record(m, f, i)
     return i
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def open_table(m, f):
     """Give a file an empty table with its base record."""
     apart()
@@ -248,7 +249,7 @@ def open_table(m, f):
     add_record(m, f, f)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def open_file_table(m, f, data_bytes, resident, value):
     """Give a file a table that says what its plain record holds."""
     apart()
@@ -260,7 +261,7 @@ def open_file_table(m, f, data_bytes, resident, value):
     add_attribute(m, f, DATA, ZERO, resident, data_bytes, ZERO, value)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def close_table(m, f):
     """Give a table back."""
     apart()
@@ -271,20 +272,20 @@ def close_table(m, f):
     put(m, record(m, f) + 4, ZERO)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def stream_word(m, f, kind):
     """Word of the table that names the stream of a kind."""
     which = 0 if kind == LIST else 1 if kind == SECURITY else 2
     return table(m, f) + T_STREAM + which
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def stream_of(m, f, kind):
     """File number of a kind's stream: the file itself for its data or index blocks, else a negative one."""
     return f if kind == DATA or kind == ALLOCATION else m[stream_word(m, f, kind)]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def open_stream(m, f, kind):
     """Begin a stream of a file; returns its (negative) number."""
     apart()
@@ -299,7 +300,7 @@ def open_stream(m, f, kind):
     return -at
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def close_stream(m, f, kind):
     """End a stream whose clusters are freed already."""
     apart()
@@ -310,7 +311,7 @@ def close_stream(m, f, kind):
     put(m, stream_word(m, f, kind), ZERO)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def first_piece(m, f, kind):
     """Index of the first attribute of a kind; -1 for none. Pieces of a stream stand in order of their clusters."""
     for i in range(m[table(m, f) + T_ATTRIBUTE_COUNT]):
@@ -319,7 +320,7 @@ def first_piece(m, f, kind):
     return NONE
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def resize(m, f, i, size):
     """Change the size of attribute record i; False where its record has no room."""
     apart()

@@ -42,7 +42,9 @@ def check_volume(m: Arena, records: list[int]) -> None:
 def _extents(m: Arena, f: int) -> list[tuple[int, int]]:
     count, clusters = int(file.extents(m, f)), int(file.file_clusters(m, f))
     vcn = [int(file.extent_vcn(m, f, i)) for i in range(count)]
-    found = [(int(file.extent_lcn(m, f, i)), e - v) for i, (v, e) in enumerate(zip(vcn, [*vcn[1:], clusters], strict=False))]
+    found = [
+        (int(file.extent_lcn(m, f, i)), e - v) for i, (v, e) in enumerate(zip(vcn, [*vcn[1:], clusters], strict=False))
+    ]
     assert all(length > 0 for _, length in found), f"record {f} has an empty extent"
     return found[:count]
 

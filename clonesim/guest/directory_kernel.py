@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import ONE, apart
+from clonesim.guest.arena_kernel import ONE, apart, inner
 from clonesim.guest.attribute_kernel import (
     ALLOCATION,
     INDEX_BITMAP,
@@ -16,7 +15,7 @@ from clonesim.guest.attribute_kernel import (
     record_number,
     stream_of,
 )
-from clonesim.guest.file_kernel import file_size
+from clonesim.guest.file_kernel import CLUSTER_BYTES, file_clusters, file_size
 from clonesim.guest.mft_kernel import ROOT_INDEX, grow_plain, write_record
 from clonesim.guest.ntfs3g_record_kernel import NTFS3G_RECORD_SCALARS, OK, set_stream_size
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
@@ -34,7 +33,7 @@ BLOCKS_COVERED = ROOT_LIMIT + 1  # blocks that the index bitmap has bits for (nt
 DIRECTORY_SCALARS = BLOCKS_COVERED + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_block(m, block):
     """Write a block, or the record that holds the root; the index's clusters grow first."""
     apart()
@@ -48,12 +47,19 @@ def write_block(m, block):
         if block < 0:
             write_record(m, ROOT_INDEX)
             return
-        while (block + 1) * INDEX_BLOCK > file_size(m, ROOT_INDEX):
+        while (block + 1) * INDEX_BLOCK > file_clusters(m, ROOT_INDEX) * m[CLUSTER_BYTES]:
             grow_plain(m, ROOT_INDEX)
     write_stream(m, ROOT_INDEX, block * INDEX_BLOCK, INDEX_BLOCK)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def mark_root(m):
+    """ntfs-3g: the record that holds the root must be written, changed or not."""
+    if m[POLICY] == NTFS3G:
+        mark_record(m, ROOT_INDEX, attribute_record(m, ROOT_INDEX, first_piece(m, ROOT_INDEX, ROOT)))
+
+
+@inner
 def block_bit_changed(m, block):
     """The index bitmap's bit of a block goes to disk; the bitmap grows first."""
     apart()
@@ -71,7 +77,7 @@ def block_bit_changed(m, block):
         write_record(m, record_number(m, ROOT_INDEX, holder))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def grow_root(m, length):
     """Let the root's node have `length` bytes; False where its record has no room."""
     if m[POLICY] == NTFS3G:
@@ -83,7 +89,7 @@ def grow_root(m, length):
     return fits
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_root(m, length):
     """Fit the root's value to its node, which has become smaller or stays in the record."""
     m[ROOT_ROOM] = length

@@ -8,9 +8,8 @@ file's end. Chunks hold 1, 2, 4, ... extents; free chunks of a size are chained.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart, base, put, room, touch_range
+from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart, base, inner, put, room, touch_range
 from clonesim.guest.policy_kernel import POLICY_SCALARS
 from clonesim.guest.runs_kernel import FIELD, MASK
 
@@ -30,7 +29,7 @@ CHUNK_NEXT = CHUNK_FREE + CLASSES  # words of the extent region ever used
 FILE_SCALARS = CHUNK_NEXT + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def record(m, f):
     """First word of a file's record; negative numbers are streams that are no file's data."""
     if f < 0:
@@ -38,38 +37,38 @@ def record(m, f):
     return base(m, R_FILE) + RECORD * f
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def file_size(m, f):
     """Size of a file. [B]"""
     return m[record(m, f)] & ((np.int64(1) << SIZE_BITS) - 1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def name_units(m, f):
     """Length of a file's name in UTF-16 units; 0 marks a record that is not in use."""
     return m[record(m, f)] >> SIZE_BITS
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_size(m, f, size):
     """Change a file's size. [B]"""
     at = record(m, f)
     put(m, at, (m[at] >> SIZE_BITS << SIZE_BITS) | size)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def extents(m, f):
     """Number of a file's extents."""
     return (m[record(m, f) + 1] >> CLASS_BITS) & ((1 << COUNT_BITS) - 1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def chunk_at(m, f):
     """First word of a file's chunk of extents."""
     return base(m, R_EXTENT) + (m[record(m, f) + 1] >> (CLASS_BITS + COUNT_BITS))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def file_clusters(m, f):
     """Clusters that a file owns; 0 while its content is resident in the MFT."""
     if extents(m, f) == 0:
@@ -77,19 +76,19 @@ def file_clusters(m, f):
     return (file_size(m, f) + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def extent_vcn(m, f, i):
     """First virtual cluster of extent i."""
     return m[chunk_at(m, f) + i] >> FIELD
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def extent_lcn(m, f, i):
     """First logical cluster of extent i."""
     return m[chunk_at(m, f) + i] & MASK
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def extent_holding(m, f, vcn):
     """Index of the extent that holds a virtual cluster."""
     apart()
@@ -103,7 +102,7 @@ def extent_holding(m, f, vcn):
     return low
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def new_chunk(m, order):
     """Offset of a free chunk of 2**order words; the caller made sure of the room (`extents_room`)."""
     apart()
@@ -117,26 +116,26 @@ def new_chunk(m, order):
     return at
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def free_chunk(m, at, order):
     """Chain a chunk to the free ones of its class."""
     put(m, base(m, R_EXTENT) + at, m[CHUNK_FREE + order])
     m[CHUNK_FREE + order] = at + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def extents_room(m):
     """Words of the extent region that were never used."""
     return room(m, R_EXTENT) - m[CHUNK_NEXT]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_chunk(m, f, at, count, order):
     """Name a file's chunk."""
     put(m, record(m, f) + 1, (((at << COUNT_BITS) | count) << CLASS_BITS) | (order + 1))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_extent(m, f, vcn, lcn):
     """Append an extent that starts at `vcn`; one that goes on where the last one ends joins it."""
     apart()
@@ -163,7 +162,7 @@ def add_extent(m, f, vcn, lcn):
     set_chunk(m, f, at, count + 1, order + 1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def forget_extents(m, f):
     """Give a file's chunk back; its clusters are the caller's business."""
     word = m[record(m, f) + 1]
@@ -172,7 +171,7 @@ def forget_extents(m, f):
         put(m, record(m, f) + 1, ZERO)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def open_record(m, f, units, key, key_rest):
     """Begin a record: an empty file whose name has `units` UTF-16 units and sorts by the two keys."""
     at = record(m, f)
@@ -180,7 +179,7 @@ def open_record(m, f, units, key, key_rest):
     m[at], m[at + 1], m[at + 2], m[at + 3], m[at + 4] = np.int64(units) << SIZE_BITS, 0, key, key_rest, 0
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def close_record(m, f):
     """End a record."""
     forget_extents(m, f)

@@ -8,7 +8,6 @@ the entries' real sizes. Rules: docs/ntfs-model.md.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from clonesim.guest.arena_kernel import (
     NONE,
@@ -19,6 +18,7 @@ from clonesim.guest.arena_kernel import (
     apart,
     base,
     clear_bits,
+    inner,
     next_equal,
     put,
     room,
@@ -30,6 +30,7 @@ from clonesim.guest.directory_kernel import (
     ROOT_ROOM,
     block_bit_changed,
     grow_root,
+    mark_root,
     set_root,
     write_block,
 )
@@ -48,28 +49,29 @@ DEEPEST = np.int64(12)
 DEPTH = DIRECTORY_SCALARS  # nodes on the path of the last search
 PATH = DEPTH + 1  # block, entry of each
 BLOCKS_HIGH = PATH + 2 * DEEPEST  # blocks ever used
-INDEX_SCALARS = BLOCKS_HIGH + 1
+UNUSED = BLOCKS_HIGH + 1  # blocks taken for splits that had to wait for their parent's, by level
+INDEX_SCALARS = UNUSED + DEEPEST
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def node(m, block):
     """First word of a node; block -1 is the root."""
     return base(m, R_NODE) + NODE * (block + 1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def entries(m, block):
     """Number of a node's entries, the end entry not counted."""
     return m[node(m, block)] & 0xFFFF
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def bytes_used(m, block):
     """Bytes that a node's header and entries take."""
     return m[node(m, block)] >> 16
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def child(m, block, i):
     """Block before entry i (i = number of entries: behind the last); -1 for none."""
     at = node(m, block)
@@ -78,19 +80,19 @@ def child(m, block, i):
     return (m[at + 3 + 2 * i] & 0xFFFFFFFF) - 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def entry_file(m, block, i):
     """File of entry i."""
     return m[node(m, block) + 3 + 2 * i] >> 32
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def entry_bytes(m, f):
     """Bytes of a file's entry without a child."""
     return (16 + 66 + 2 * name_units(m, f) + 7) & ~7
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def clear_node(m, block, end_child):
     """Make a node empty but for its end entry."""
     at = node(m, block)
@@ -99,7 +101,7 @@ def clear_node(m, block, end_child):
     m[at], m[at + 1] = size << 16, end_child + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_child(m, block, i, value):
     """Change the block before entry i."""
     apart()
@@ -113,7 +115,7 @@ def set_child(m, block, i, value):
     put(m, at, m[at] + (change << 16))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def insert_entry(m, block, i, f, before):
     """Insert a file's entry at position i, with the block before it (-1: none)."""
     apart()
@@ -127,7 +129,7 @@ def insert_entry(m, block, i, f, before):
     m[at] += 1 + ((entry_bytes(m, f) + (CHILD if before >= 0 else 0)) << 16)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def remove_entry(m, block, i):
     """Remove entry i and the child pointer in it."""
     apart()
@@ -140,7 +142,7 @@ def remove_entry(m, block, i):
     m[at] -= 1 + (size << 16)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def is_less(m, f, g):
     """Whether file f's name sorts before file g's."""
     a, b = record(m, f), record(m, g)
@@ -151,7 +153,7 @@ def is_less(m, f, g):
     return f < g
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def search(m, f):
     """Path down to a file's entry, or to where it belongs; whether it is there."""
     apart()
@@ -176,7 +178,7 @@ def search(m, f):
             return False
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def new_block(m):
     """Lowest unused block, now used; the caller made sure of the room (`index_room`)."""
     apart()
@@ -187,14 +189,14 @@ def new_block(m):
     return block
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def drop_bit(m, block):
     """Mark a block unused."""
     clear_bits(m, R_BLOCK, block, ONE)
     block_bit_changed(m, block)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def copy_entries(m, source, first, last, target):
     """Make an empty node of the entries first .. last - 1 of another and its end entry's child."""
     apart()
@@ -203,7 +205,7 @@ def copy_entries(m, source, first, last, target):
         insert_entry(m, target, i - first, entry_file(m, source, i), child(m, source, i))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def root_space(m, length):
     """Resize the root; when its record is full the entries move to a new block (False: search again)."""
     apart()
@@ -217,10 +219,11 @@ def root_space(m, length):
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def split(m, level):
     """Split the node at a level of the path, or, where its parent is full, the parent (then search again)."""
     apart()
+    lowest = level
     while True:
         block, parent, at = m[PATH + 2 * level], m[PATH + 2 * level - 2], m[PATH + 2 * level - 1]
         count = entries(m, block)
@@ -230,13 +233,15 @@ def split(m, level):
         write_block(m, fresh)
         moving, inner = entry_file(m, block, middle), child(m, block, middle)
         size = entry_bytes(m, moving) + CHILD
-        fits = bytes_used(m, parent) + size <= BLOCK_ROOM
         if parent < 0:
             fits = root_space(m, bytes_used(m, NONE) + size)
+        else:  # the driver counts the child of an entry that has one already twice
+            fits = bytes_used(m, parent) + size + (CHILD if inner >= 0 else 0) <= BLOCK_ROOM
         if fits:
             break
-        drop_bit(m, fresh)
+        m[UNUSED + level] = fresh
         if parent < 0:
+            drop_bits(m, level, lowest)
             return
         level -= 1
     set_child(m, parent, at, fresh)
@@ -246,9 +251,17 @@ def split(m, level):
         remove_entry(m, block, i)
     set_child(m, block, middle, inner)
     write_block(m, block)
+    drop_bits(m, level + 1, lowest)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def drop_bits(m, first, last):
+    """Mark the blocks unused that were taken at some levels for splits that had to wait."""
+    for level in range(first, last + 1):
+        drop_bit(m, m[UNUSED + level])
+
+
+@inner
 def index_add(m, f):
     """Enter a file's name."""
     apart()
@@ -266,16 +279,17 @@ def index_add(m, f):
             root_space(m, need)
         else:
             split(m, level)
+        mark_root(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def index_touch(m, f):
     """A file's times or size changed: the block that holds its entry is written."""
     search(m, f)
     write_block(m, m[PATH + 2 * m[DEPTH] - 2])
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def index_remove(m, f):
     """Take a file's name out."""
     apart()
@@ -285,18 +299,19 @@ def index_remove(m, f):
         block, i = m[PATH + 2 * level], m[PATH + 2 * level + 1]
         if child(m, block, i) >= 0:
             if replace_by_successor(m, level):
-                return
+                break
         elif block < 0:
             remove_entry(m, NONE, i)
             set_root(m, bytes_used(m, NONE))
             write_block(m, NONE)
-            return
+            break
         else:
             take_leaf_entry(m, level, i)
-            return
+            break
+    mark_root(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def take_leaf_entry(m, level, i):
     """Remove entry i of the leaf at a level of the path; a leaf without entries goes away."""
     apart()
@@ -308,7 +323,7 @@ def take_leaf_entry(m, level, i):
         drop_block(m, level)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def replace_by_successor(m, level):
     """Remove an entry that has a block before it: the next name in order takes its place (False: search again)."""
     apart()
@@ -339,7 +354,7 @@ def replace_by_successor(m, level):
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def drop_block(m, level):
     """Remove an empty block; the parent's entry beside it is entered anew."""
     apart()
@@ -362,7 +377,7 @@ def drop_block(m, level):
             return
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def reenter(m, block, i):
     """Take an entry out of an inner node and enter its name anew."""
     apart()
@@ -375,7 +390,7 @@ def reenter(m, block, i):
     index_add(m, f)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def index_room(m):
     """Blocks that can be added before a region must grow."""
     return min(room(m, R_NODE) // NODE - 1, room(m, R_BLOCK) * 64) - m[BLOCKS_HIGH]

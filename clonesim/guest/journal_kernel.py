@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import apart, put, touch_range
+from clonesim.guest.arena_kernel import apart, inner, put, touch_range
 from clonesim.guest.file_kernel import (
     CLASS_BITS,
     CLUSTER_BYTES,
@@ -16,6 +15,7 @@ from clonesim.guest.file_kernel import (
     extents,
     file_clusters,
     file_size,
+    forget_extents,
     record,
     set_size,
 )
@@ -23,7 +23,7 @@ from clonesim.guest.index_kernel import INDEX_SCALARS
 from clonesim.guest.mft_kernel import LOG_FILE
 from clonesim.guest.request_kernel import GUEST_PAGE, write_pages, write_stream
 from clonesim.guest.runs_kernel import FIELD
-from clonesim.guest.space_kernel import allocate, free_clusters, free_run
+from clonesim.guest.space_kernel import allocate, free_clusters, free_run, reserve
 
 KERNELS = ""
 
@@ -38,17 +38,17 @@ USN_STEP = USN_MOST + 1  # ... by so much [B]
 JOURNAL_SCALARS = USN_STEP + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_log(m):
     """Log one change: the page at the log's position, in a circle."""
-    page, size = GUEST_PAGE, file_size(m, LOG_FILE)
+    page, size = GUEST_PAGE, file_size(m, LOG_FILE) // GUEST_PAGE * GUEST_PAGE
     first, last = m[LOG_POSITION] // page, (m[LOG_POSITION] + m[LOG_BYTES] - 1) // page
     for number in range(first, last + 1):
         write_stream(m, LOG_FILE, number * page % size, page)
     m[LOG_POSITION] += m[LOG_BYTES]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def cut_journal(m):
     """Free the journal's first clusters, a step's worth."""
     apart()
@@ -60,6 +60,10 @@ def cut_journal(m):
         length = min(end, drop) - vcn
         if length > 0:
             free_run(m, extent_lcn(m, USN_JOURNAL, i), length)
+    set_size(m, USN_JOURNAL, file_size(m, USN_JOURNAL) - drop * m[CLUSTER_BYTES])
+    if drop == clusters:
+        forget_extents(m, USN_JOURNAL)
+        return
     chunk = chunk_at(m, USN_JOURNAL)
     first = extent_lcn(m, USN_JOURNAL, keep) + drop - extent_vcn(m, USN_JOURNAL, keep)
     touch_range(m, chunk, chunk + count - 1)
@@ -67,10 +71,9 @@ def cut_journal(m):
     for i in range(keep + 1, count):
         m[chunk + i - keep] = m[chunk + i] - (drop << FIELD)
     put(m, record(m, USN_JOURNAL) + 1, m[record(m, USN_JOURNAL) + 1] - (keep << CLASS_BITS))
-    set_size(m, USN_JOURNAL, file_size(m, USN_JOURNAL) - drop * m[CLUSTER_BYTES])
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_journal(m):
     """Append one change's records to the USN journal, which walks through free space."""
     apart()
@@ -80,7 +83,7 @@ def write_journal(m):
         size = file_size(m, USN_JOURNAL)
     end = size + m[USN_BYTES]
     have, want = file_clusters(m, USN_JOURNAL), (end + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
-    if want - have > free_clusters(m):
+    if want > have and want - have + reserve(m) > free_clusters(m):
         return  # no space: this record is not kept, the change itself still happens
     if want > have:
         allocate(m, USN_JOURNAL, have, want - have, False)
@@ -88,7 +91,7 @@ def write_journal(m):
     write_pages(m, USN_JOURNAL, size, m[USN_BYTES], want)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def log_change(m):
     """One change of the file system: log, and USN journal where there is one."""
     write_log(m)

@@ -10,14 +10,13 @@ import numpy as np
 from clonesim.guest import arena_kernel as a
 from clonesim.guest import attribute_kernel as attribute
 from clonesim.guest import directory_kernel as directory
+from clonesim.guest import entry_kernel as entry
 from clonesim.guest import file_kernel as file
 from clonesim.guest import index_kernel as index
-from clonesim.guest import mft_kernel as mft
 from clonesim.guest import ntfs3g_file_kernel as ntfs3g_file
 from clonesim.guest import ntfs3g_record_kernel as ntfs3g_record
 from clonesim.guest import ntfs3g_space_kernel as ntfs3g_space
 from clonesim.guest import runs_kernel as runs
-from clonesim.guest import space_kernel as space
 from clonesim.guest.arena import Arena
 from clonesim.guest.names import name_units, sort_keys
 from clonesim.units import GIB, KIB, MIB
@@ -122,59 +121,32 @@ def format_volume(m: Arena, layout: Layout, cluster_bytes: int) -> None:
     m[file.CLUSTERS], m[file.CLUSTER_BYTES] = layout.clusters, cluster_bytes
     m[runs.ZONE_START], m[runs.ZONE_END] = layout.zone_start, layout.zone_end
     m[ntfs3g_space.MFT_LCN], m[ntfs3g_space.BITMAP_LCN] = layout.files[0][0], layout.files[6][0]
-    words = a.room(m, a.R_BITMAP) * 64
-    a.set_bits(m, a.R_BITMAP, layout.clusters, words - layout.clusters)
+    words = int(m[a.REGION + 2 * a.R_BITMAP + 1]) * 64
+    entry.set_bits(m, a.R_BITMAP, layout.clusters, words - layout.clusters)
     for number, name in SYSTEM_FILES.items():
-        file.open_record(m, number, name_units(name), *sort_keys(name))
+        entry.name_file(m, number, name_units(name), *sort_keys(name))
     for number, (start, count, size) in layout.files.items():
         if count:
-            a.set_bits(m, a.R_BITMAP, start, count)
-            a.set_bits(m, a.R_WRITTEN, start, count)
-            file.add_extent(m, number, 0, start)
-            file.set_size(m, number, size)
-            m[space.USED] += count
-    index.clear_node(m, -1, 0)
-    index.clear_node(m, 0, -1)
-    for i, number in enumerate(sorted(SYSTEM_FILES, key=lambda n: sort_keys(SYSTEM_FILES[n]))):
-        index.insert_entry(m, 0, i, number, -1)
-    a.set_bits(m, a.R_BLOCK, 0, 1)
+            entry.place_file(m, number, start, count, size)
+    entry.new_directory(m, np.array(sorted(SYSTEM_FILES, key=lambda n: sort_keys(SYSTEM_FILES[n])), np.int64))
+    entry.set_bits(m, a.R_BLOCK, 0, 1)
     m[index.BLOCKS_HIGH] = 1
     m[directory.ROOT_ROOM] = 16 + 24
 
 
-def free_space(m: Arena) -> None:
-    """Put every free cluster of a new volume into the lists of free runs."""
-    c, end = np.int64(0), m[file.CLUSTERS]
-    while c < end:
-        c = a.next_equal(m, a.R_BITMAP, c, end, 0)
-        stop = a.next_equal(m, a.R_BITMAP, c, end, 1)
-        if stop > c:
-            runs.release(m, c, stop - c)
-        c = stop
-
-
 def format_ntfs3g(m: Arena, layout: Layout) -> None:
     """What the ntfs-3g driver finds on a volume that mkntfs made, on top of `format_volume`."""
-    a.set_bits(m, a.R_MFT, 0, 16)
-    a.set_bits(m, a.R_MFT, 24, 3)
+    entry.set_bits(m, a.R_MFT, 0, 16)
+    entry.set_bits(m, a.R_MFT, 24, 3)
     m[ntfs3g_record.COVERED], m[ntfs3g_record.FORMATTED] = 64, MKNTFS_RECORDS
     m[directory.BLOCKS_COVERED] = 64
     m[ntfs3g_file.REQUEST_PAGES] = 32 if layout.clusters * 4096 >= BIG_WRITES_FROM else 1
-    root = mft.ROOT_INDEX
-    attribute.open_table(m, root)
-    for kind, name, resident, size, value in (
-        (attribute.INFORMATION, 0, True, 72, 48),
-        (attribute.NAME, 0, True, 24 + 72, 68),
-        (attribute.SECURITY, 0, False, 64 + 8, 0),
-        (attribute.ALLOCATION, 8, False, 64 + 8 + 8, 0),
-        (attribute.ROOT, 8, True, 24 + 8 + 56, 56),
-        (attribute.INDEX_BITMAP, 8, True, 24 + 8 + 8, 8),
-    ):
-        attribute.add_attribute(m, root, kind, name, resident, size, 0, value)
-    stream = attribute.open_stream(m, root, attribute.SECURITY)
-    start, count = layout.zone_end, 2
-    a.set_bits(m, a.R_BITMAP, start, count)
-    file.add_extent(m, stream, 0, start)
-    file.set_size(m, stream, count * 4096)
-    m[space.USED] += count
-    ntfs3g_space.ntfs3g_mount(m)
+    root_record = (  # kind, bytes of the name, resident, size, value
+        (attribute.INFORMATION, 0, 1, 72, 48),
+        (attribute.NAME, 0, 1, 24 + 72, 68),
+        (attribute.SECURITY, 0, 0, 64 + 8, 0),
+        (attribute.ALLOCATION, 8, 0, 64 + 8 + 8, 0),
+        (attribute.ROOT, 8, 1, 24 + 8 + 56, 56),
+        (attribute.INDEX_BITMAP, 8, 1, 24 + 8 + 8, 8),
+    )
+    entry.new_root_record(m, np.array(root_record, np.int64), layout.zone_end, 2)

@@ -8,6 +8,7 @@ from typing import Any
 from clonesim.errors import ParameterError
 from clonesim.guest import arena_kernel as a
 from clonesim.guest import directory_kernel as directory
+from clonesim.guest import entry_kernel as entry
 from clonesim.guest import journal_kernel as journal
 from clonesim.guest import mft_kernel as mft
 from clonesim.guest import policy_kernel as policy_kernel
@@ -16,7 +17,7 @@ from clonesim.guest import runs_kernel as runs
 from clonesim.guest import space_kernel as space
 from clonesim.guest import windows_file_kernel as windows_file
 from clonesim.guest.arena import Arena, new_arena
-from clonesim.guest.layout import format_ntfs3g, format_volume, free_space, mkntfs_layout, windows_layout
+from clonesim.guest.layout import format_ntfs3g, format_volume, mkntfs_layout, windows_layout
 from clonesim.guest.policies import POLICIES
 from clonesim.scenario import catalog
 from clonesim.units import KIB, MIB, SECTOR, parse_size
@@ -112,6 +113,6 @@ def make_volume(settings: Settings) -> Arena:
     if ntfs3g:
         format_ntfs3g(m, layout)
     else:
-        a.set_bits(m, a.R_MFT, 0, 24)
-        free_space(m)
+        entry.set_bits(m, a.R_MFT, 0, 24)
+        entry.free_space(m, layout.clusters)
     return m

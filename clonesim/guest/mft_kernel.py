@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import NONE, ONE, R_MFT, ZERO, apart, clear_bits, next_equal, room, set_bits
+from clonesim.guest.arena_kernel import NONE, ONE, R_MFT, ZERO, apart, clear_bits, inner, next_equal, room, set_bits
 from clonesim.guest.file_kernel import CLUSTER_BYTES, add_extent, file_clusters, set_size
 from clonesim.guest.policy_kernel import longest_lowest, pick
 from clonesim.guest.request_kernel import GUEST_PAGE, write_stream
@@ -25,7 +24,7 @@ from clonesim.guest.runs_kernel import (
     run_holding,
     take_part,
 )
-from clonesim.guest.space_kernel import SPACE_SCALARS, USED, allocate, end_cluster
+from clonesim.guest.space_kernel import SPACE_SCALARS, USED, allocate, end_cluster, write_bitmap_pages
 
 KERNELS = ""
 
@@ -41,13 +40,13 @@ ZONE_STEP = MFT_STEP + 1  # clusters of another zone once the first is used up; 
 MFT_SCALARS = ZONE_STEP + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def mft_records(m):
     """Records that $MFT has clusters for."""
     return file_clusters(m, MFT) * m[CLUSTER_BYTES] // RECORD_BYTES
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_record(m, number):
     """An MFT record goes to disk; the first four also to the mirror."""
     write_stream(m, MFT, number * RECORD_BYTES, RECORD_BYTES)
@@ -55,9 +54,9 @@ def write_record(m, number):
         write_stream(m, MFT_MIRROR, number * RECORD_BYTES, RECORD_BYTES)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def new_zone(m):
-    """Keep another stretch of free space for the MFT: the lowest run of a whole step, else the longest run."""
+    """Keep another stretch of free space for the MFT: the start of the longest everyday run."""
     apart()
     if m[ZONE_STEP] == 0 or m[POOL_FREE + FRESH] == 0:
         return
@@ -69,7 +68,7 @@ def new_zone(m):
     release(m, start, length)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def grow_mft(m):
     """Give $MFT another step: behind its last cluster, else in its zone, else anywhere."""
     apart()
@@ -78,21 +77,24 @@ def grow_mft(m):
     while need > 0:
         if m[POOL_FREE + ZONE] == 0:
             new_zone(m)
-        key, start = run_holding(m, end_cluster(m, MFT, have)), end_cluster(m, MFT, have)
+        start = end_cluster(m, MFT, have)
+        key = run_holding(m, start)
+        length = key_high(key) + key_low(key) - start
         if key < 0:
             key = at_least(m, BY_ADDRESS, pack(ZONE, ZERO, ZERO))
+            start, length = key_high(key), key_low(key)
             if key < 0 or key_pool(key) != ZONE:
-                key, start, _ = pick(m, need, NONE)
-            start = key_high(key)
-        length = min(need, key_high(key) + key_low(key) - start)
+                key, start, length = pick(m, need, NONE)
+        length = min(need, length)
         take_part(m, key, start, length)
         add_extent(m, MFT, have, start)
+        write_bitmap_pages(m, start, length)
         have, need = have + length, need - length
         set_size(m, MFT, have * m[CLUSTER_BYTES])
     write_record(m, MFT)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def grow_plain(m, f):
     """Give a system file one more cluster, by the volume's policy."""
     have = file_clusters(m, f)
@@ -100,18 +102,25 @@ def grow_plain(m, f):
     set_size(m, f, (have + 1) * m[CLUSTER_BYTES])
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_mft_bit(m, number):
     """The page of the MFT's bitmap that holds a record's bit goes to disk."""
     size = min(GUEST_PAGE, m[CLUSTER_BYTES])
     write_stream(m, MFT_BITMAP, number // 8 // size * size, size)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def lowest_record(m):
+    """Lowest free record, which may lie behind the end of $MFT."""
+    m[LOWEST_FREE] = next_equal(m, R_MFT, max(m[LOWEST_FREE], m[FIRST_RECORD]), room(m, R_MFT) * 64, ZERO)
+    return m[LOWEST_FREE]
+
+
+@inner
 def take_record(m):
-    """Lowest free record."""
+    """Take the lowest free record."""
     apart()
-    number = next_equal(m, R_MFT, max(m[LOWEST_FREE], m[FIRST_RECORD]), room(m, R_MFT) * 64, ZERO)
+    number = lowest_record(m)
     while number >= mft_records(m):
         grow_mft(m)
     while number >= file_clusters(m, MFT_BITMAP) * m[CLUSTER_BYTES] * 8:
@@ -122,7 +131,7 @@ def take_record(m):
     return number
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def give_record(m, number):
     """Free a record."""
     clear_bits(m, R_MFT, number, ONE)

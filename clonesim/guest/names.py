@@ -8,7 +8,7 @@ _CHARACTERS = 9  # characters packed into one sort key
 
 def name_units(name: str) -> int:
     """Length of a name in UTF-16 units."""
-    return len(name.encode("utf-16-le")) // 2
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def sort_keys(name: str) -> tuple[int, int]:

@@ -6,9 +6,8 @@ Learned from the driver (2022.10.3) and checked on real runs; own words and own 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import NONE, ZERO, apart, put
+from clonesim.guest.arena_kernel import NONE, ZERO, apart, inner, put
 from clonesim.guest.attribute_kernel import (
     DATA,
     LIST,
@@ -54,7 +53,7 @@ REQUEST_PAGES = JOURNAL_SCALARS  # pages that FUSE hands over in one request
 NTFS3G_FILE_SCALARS = REQUEST_PAGES + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def sync_file(m, f):
     """A file's changed records go to disk."""
     if table(m, f) >= 0:
@@ -63,7 +62,7 @@ def sync_file(m, f):
         write_record(m, f)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def sync_directory(m):
     """The directory's times changed: its own entry and its record are written."""
     index_touch(m, ROOT_INDEX)
@@ -71,7 +70,7 @@ def sync_directory(m):
     sync_table(m, ROOT_INDEX)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def grow_data(m, f, offset, end):
     """Give a file the clusters for its bytes up to `end`; its run list may outgrow its record."""
     apart()
@@ -89,13 +88,17 @@ def grow_data(m, f, offset, end):
     map_stream(m, f, DATA, max(min(offset // m[CLUSTER_BYTES], have) - 1, 0), want)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_request(m, f, offset, length):
     """One write request."""
     apart()
     end, size = offset + length, file_size(m, f)
     resident = extents(m, f) == 0
-    if resident and end > size and (end >= RECORD_BYTES or plain_bytes(m, f) + resident_bytes(ZERO, end) > RECORD_BYTES):
+    if (
+        resident
+        and end > size
+        and (end >= RECORD_BYTES or plain_bytes(m, f) + resident_bytes(ZERO, end) > RECORD_BYTES)
+    ):
         resident = False
         if size:
             allocate(m, f, np.int64(0), np.int64(1), False)
@@ -106,14 +109,14 @@ def write_request(m, f, offset, length):
     set_size(m, f, max(size, end))
     if table(m, f) >= 0:
         mark_record(m, f, ZERO)
-        if end >= size:
+        if end > size:
             mark_record(m, f, attribute_record(m, f, first_piece(m, f, DATA)))
     index_touch(m, f)
     sync_table(m, ROOT_INDEX)
     sync_file(m, f)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_write(m, f, offset, length):
     """Cut a write into the requests that the host's kernel sends."""
     while length > 0:
@@ -122,7 +125,7 @@ def ntfs3g_write(m, f, offset, length):
         offset, length = offset + piece, length - piece
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_create(m, units, key, key_rest, size):
     """Create a file, then write its bytes; returns its record."""
     apart()
@@ -136,7 +139,7 @@ def ntfs3g_create(m, units, key, key_rest, size):
     return f
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_delete(m, f):
     """Delete a file: out of the directory, then its clusters, then its records."""
     apart()
@@ -157,7 +160,7 @@ def ntfs3g_delete(m, f):
     sync_directory(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_rename(m, f, units, key, key_rest):
     """Give a file another name."""
     apart()

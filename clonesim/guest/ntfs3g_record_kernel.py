@@ -6,9 +6,8 @@ Learned from the driver (2022.10.3) and checked on real runs; own words and own 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import NONE, ONE, R_EXTENT, R_MFT, ZERO, apart, base, clear_bits, put, set_bits
+from clonesim.guest.arena_kernel import NONE, ONE, R_EXTENT, R_MFT, ZERO, apart, base, clear_bits, inner, put, set_bits
 from clonesim.guest.attribute_kernel import (
     ATTRIBUTE_SCALARS,
     DIRTY,
@@ -73,7 +72,7 @@ OK, FILLED = np.array([0, 1])
 # --- records of $MFT -----------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def find_in_bytes(m, start, stop):
     """First byte of the MFT's bitmap whose lowest free bit is in start .. stop - 1: that record; -1 for none."""
     apart()
@@ -91,7 +90,7 @@ def find_in_bytes(m, start, stop):
     return np.int64(-1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def find_record(m, owner):
     """A free record, from the position (or behind the owner's record) to the end, then from the start; -1 for none."""
     apart()
@@ -103,7 +102,7 @@ def find_record(m, owner):
     return found if found >= 0 else find_in_bytes(m, FIRST_FILE, at)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def grow_stream_clusters(m, f, clusters, zone):
     """Give $MFT or its bitmap more clusters."""
     have = file_clusters(m, f)
@@ -112,13 +111,13 @@ def grow_stream_clusters(m, f, clusters, zone):
     set_size(m, f, (have + clusters) * m[CLUSTER_BYTES])
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_bits(m, byte, length):
     """Bytes of the MFT's bitmap go to disk."""
     write_stream(m, MFT_BITMAP, byte, length)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_take_record(m, owner):
     """Allocate a record: for a file (owner -1), or an extent record of a file."""
     apart()
@@ -147,7 +146,7 @@ def ntfs3g_take_record(m, owner):
     return number
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_give_record(m, number):
     """Free a record."""
     write_record(m, number)
@@ -158,19 +157,19 @@ def ntfs3g_give_record(m, number):
 # --- what moves when a record is full ------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def is_listed(m, f):
     """Whether a file has an attribute list."""
     return m[table(m, f) + T_LIST] != NO_LIST
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def room_in(m, f, holder):
     """Free bytes of a file's record."""
     return RECORD_BYTES - record_used(m, f, holder)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def make_non_resident(m, f, i):
     """Move a resident value to clusters of its own; False where that cannot be."""
     apart()
@@ -179,7 +178,8 @@ def make_non_resident(m, f, i):
         return False
     stream = open_stream(m, f, kind)
     clusters = (value + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
-    allocate(m, stream, ZERO, clusters, False)
+    if clusters:
+        allocate(m, stream, ZERO, clusters, False)
     if not resize(m, f, i, STREAM_HEAD + name_bytes + mapping_pairs(m, stream, clusters, ZERO, EVERYTHING)[0]):
         free_extents(m, stream, clusters)
         close_stream(m, f, kind)
@@ -190,16 +190,17 @@ def make_non_resident(m, f, i):
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_extent_record(m, f):
     """A new extent record; returns its index."""
     return add_record(m, f, ntfs3g_take_record(m, f))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def move_attribute(m, f, i, target):
-    """Move an attribute to another record."""
+    """Move an attribute to another record; its entry in the attribute list changes."""
     apart()
+    put(m, table(m, f) + T_LIST_DIRTY, ONE)
     size, source = attribute_bytes(m, f, i), attribute_record(m, f, i)
     change_used(m, f, source, -size)
     change_used(m, f, target, size)
@@ -209,7 +210,7 @@ def move_attribute(m, f, i, target):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def holds_kind(m, f, holder, kind):
     """Whether a record holds an attribute of a kind."""
     for i in range(m[table(m, f) + T_ATTRIBUTE_COUNT]):
@@ -218,7 +219,7 @@ def holds_kind(m, f, holder, kind):
     return False
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def make_room(m, f, size):
     """Move attributes out of the base record, lowest type first, until `size` bytes are free."""
     apart()
@@ -241,7 +242,7 @@ def make_room(m, f, size):
         move_attribute(m, f, chosen, target)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def move_value_out(m, f):
     """Make one more value of the base record non-resident, lowest type first; False where there is none."""
     apart()
@@ -261,7 +262,7 @@ def move_value_out(m, f):
             return True
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def map_list(m, f, from_vcn):
     """Store the attribute list's run list in the base record."""
     apart()
@@ -277,7 +278,7 @@ def map_list(m, f, from_vcn):
         make_room(m, f, need - now)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_list_size(m, f, size):
     """Resize the attribute list."""
     apart()
@@ -301,7 +302,7 @@ def set_list_size(m, f, size):
         make_room(m, f, np.int64(72))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def put_value(m, f, i, value):
     """Change the value's size (resident) or the first cluster (a piece of a stream) of attribute i."""
     set_attribute(
@@ -310,7 +311,7 @@ def put_value(m, f, i, value):
     )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_list(m, f):
     """Give a file an attribute list."""
     apart()
@@ -326,7 +327,7 @@ def add_list(m, f):
     set_list_size(m, f, size)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def set_stream_size(m, f, kind, size):
     """Resize the index root, the index bitmap or the index blocks: OK, or FILLED where the root's record is full."""
     apart()
@@ -364,7 +365,7 @@ def set_stream_size(m, f, kind, size):
             move_attribute(m, f, i, add_extent_record(m, f))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def map_stream(m, f, kind, from_vcn, clusters):
     """Store a stream's run list in the file's records, from the piece that holds `from_vcn` on."""
     apart()
@@ -389,7 +390,7 @@ def map_stream(m, f, kind, from_vcn, clusters):
         stop = mapping_pairs(m, stream, clusters, stop, need)[1]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def map_pieces(m, f, kind, stream, from_vcn, clusters):
     """Fill the present pieces of a stream; where they stop, and False where an attribute list is needed first."""
     apart()
@@ -418,7 +419,7 @@ def map_pieces(m, f, kind, stream, from_vcn, clusters):
     return stop, True
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def sync_table(m, f):
     """End of a request: a changed attribute list and the changed records of a file with a table go to disk."""
     apart()

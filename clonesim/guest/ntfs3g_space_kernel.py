@@ -7,9 +7,8 @@ own code. Rules: docs/ntfs-model.md.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import ONE, R_BITMAP, ZERO, apart, bit, clear_bits, next_equal, set_bits
+from clonesim.guest.arena_kernel import ONE, R_BITMAP, ZERO, apart, bit, clear_bits, inner, next_equal, set_bits
 from clonesim.guest.file_kernel import CLUSTER_BYTES, CLUSTERS, add_extent
 from clonesim.guest.request_kernel import REQUEST_SCALARS, WRITE, emit
 from clonesim.guest.runs_kernel import ZONE_END, ZONE_START
@@ -28,19 +27,19 @@ FULL_ZONES = ZONE_POSITION + 3  # zones known to be exhausted
 NTFS3G_SCALARS = FULL_ZONES + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def zone_index(zone):
     """Which position belongs to a zone."""
     return zone >> 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def bitmap_bits(m):
     """Bits of $Bitmap: whole 8-byte words."""
     return ((m[CLUSTERS] + 7) // 8 + 7) // 8 * 64
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_mount(m):
     """Positions at mount: the start of each zone."""
     m[ZONE_POSITION] = m[MFT_LCN]
@@ -49,7 +48,7 @@ def ntfs3g_mount(m):
     m[FULL_ZONES] = 0
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def zone_of(m, c):
     """Zone that holds a cluster."""
     if c < m[ZONE_START]:
@@ -57,7 +56,7 @@ def zone_of(m, c):
     return MFT_ZONE if c < m[ZONE_END] else DATA_ZONE
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def zone_first(m, zone):
     """First cluster of a zone."""
     if zone == LOW_ZONE:
@@ -65,7 +64,7 @@ def zone_first(m, zone):
     return m[ZONE_START] if zone == MFT_ZONE else m[ZONE_END]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def zone_last(m, zone):
     """Cluster behind a zone."""
     if zone == LOW_ZONE:
@@ -73,13 +72,13 @@ def zone_last(m, zone):
     return m[ZONE_END] if zone == MFT_ZONE else m[CLUSTERS]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def is_edge(m, c):
     """Whether a cluster is where a zone starts."""
     return c == 0 or c == m[ZONE_START] or c == m[ZONE_END]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def move_position(m, zone, target):
     """Set a zone's position; behind the zone's end it starts over."""
     apart()
@@ -90,7 +89,7 @@ def move_position(m, zone, target):
         m[ZONE_POSITION + zone_index(zone)] = target
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def longest_free(m, first, size):
     """Offset of the first longest free run of a window; -1 where it is full."""
     apart()
@@ -104,14 +103,14 @@ def longest_free(m, first, size):
     return where
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_bitmap(m, first, size):
     """The bits first .. first + size - 1 of $Bitmap go to disk, as whole bytes."""
     start, end = first >> 3, (first + size + 7) >> 3
     emit(m, WRITE, m[BITMAP_LCN] * m[CLUSTER_BYTES] + start, end - start)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def next_zone(zone, done):
     """Zone to try after an exhausted one."""
     if zone == MFT_ZONE or (zone == LOW_ZONE and not done & DATA_ZONE):
@@ -119,7 +118,7 @@ def next_zone(zone, done):
     return LOW_ZONE if zone == DATA_ZONE else MFT_ZONE
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_take(m, f, vcn, need, hint, wanted_zone):
     """Allocate `need` clusters for a file from its cluster `vcn` on; the caller made sure that they are there."""
     apart()
@@ -185,7 +184,7 @@ def ntfs3g_take(m, f, vcn, need, hint, wanted_zone):
                 break
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def ntfs3g_free(m, start, length):
     """Free a run at once; the first one in an exhausted zone reopens the zone there."""
     apart()

@@ -8,9 +8,8 @@ right behind it (the hint); only then does the policy choose a run.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import NONE, ZERO, apart, put
+from clonesim.guest.arena_kernel import NONE, ZERO, apart, inner, put
 from clonesim.guest.runs_kernel import (
     BY_ADDRESS,
     BY_SIZE,
@@ -24,6 +23,7 @@ from clonesim.guest.runs_kernel import (
     block_at,
     entry_at,
     find_entry,
+    find_key,
     key_high,
     key_low,
     key_pool,
@@ -45,7 +45,7 @@ UNIT_GROWTH = UNIT_FIRST + 1  # windows: factor from one extension to the next
 POLICY_SCALARS = UNIT_GROWTH + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def open_pool(m):
     """First pool that has free clusters; POOLS where none has."""
     for pool in range(POOLS):
@@ -54,7 +54,7 @@ def open_pool(m):
     return POOLS
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def longest_lowest(m, pool):
     """Longest run of a pool (ties: the lowest address), as a key by address."""
     apart()
@@ -63,22 +63,24 @@ def longest_lowest(m, pool):
     return pack(pool, key_low(key), length)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def cached_floor(m, pool):
-    """Lowest key by size among the pool's CACHE longest runs."""
+    """Lowest key by size that is as long as the CACHE-th longest run of the pool."""
     apart()
-    wanted, d = m[CACHE], find_entry(m, BY_SIZE, pack(pool, MASK, MASK))
+    top = pack(pool, MASK, MASK)
+    wanted, d = m[CACHE], find_entry(m, BY_SIZE, top)
     while d >= 0:
         entry = entry_at(m, BY_SIZE, d)
-        keys = m[entry + 1] & 0xFFFF
+        block = block_at(m, BY_SIZE, entry)
+        keys = find_key(m, block, m[entry + 1] & 0xFFFF, top)
         if keys >= wanted:
-            return m[block_at(m, BY_SIZE, entry) + keys - wanted]
+            return m[block + keys - wanted] & ~MASK
         wanted -= keys
         d -= 1
     return pack(pool, ZERO, ZERO)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def best_fit(m, pool, need, floor):
     """Shortest run >= need not below `floor` (ties: lowest address); else the longest. A key by address."""
     apart()
@@ -88,7 +90,7 @@ def best_fit(m, pool, need, floor):
     return longest_lowest(m, pool)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def first_run(m, pool, need, start):
     """First run of the pool from cluster `start` on that holds `need`, as a key by address; -1 where none does."""
     apart()
@@ -109,14 +111,14 @@ def first_run(m, pool, need, start):
     return NONE
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def first_fit(m, pool, need):
     """Lowest run that holds the request; else the lowest run. A key by address."""
     key = first_run(m, pool, need, ZERO)
     return key if key >= 0 else at_least(m, BY_ADDRESS, pack(pool, ZERO, ZERO))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def next_fit(m, pool, need):
     """First free place at or behind the previous allocation's end that holds the request, else around the volume.
 
@@ -137,7 +139,7 @@ def next_fit(m, pool, need):
     return key, key_high(key)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def pick(m, need, hint):
     """Free run for a request of `need` clusters that would like to start at `hint` (-1: anywhere).
 

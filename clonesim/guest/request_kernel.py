@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import R_OUT, R_WRITTEN, apart, base, room, set_bits
+from clonesim.guest.arena_kernel import R_OUT, R_WRITTEN, apart, base, inner, room, set_bits
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
     FILE_SCALARS,
@@ -33,13 +32,13 @@ LONGEST_WRITE = SOURCE + 1  # a longer write is sent in pieces [B]
 REQUEST_SCALARS = LONGEST_WRITE + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def request_room(m):
     """Requests that can be noted before they must be taken away."""
     return room(m, R_OUT) // REQUEST - m[OUT]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def emit(m, op, offset, length):
     """Note a request at a byte offset of the volume."""
     if m[EMIT]:
@@ -48,7 +47,7 @@ def emit(m, op, offset, length):
         m[OUT] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_run(m, offset, length):
     """Write bytes of the volume in pieces, and let the clock run."""
     while length > 0:
@@ -58,7 +57,7 @@ def write_run(m, offset, length):
         offset, length = offset + piece, length - piece
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_stream(m, f, offset, length):
     """Write bytes of a file's clusters, extent by extent."""
     apart()
@@ -75,7 +74,7 @@ def write_stream(m, f, offset, length):
         offset, length, i = offset + piece, length - piece, i + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_pages(m, f, offset, length, clusters):
     """Write a range of a file as the guest's cache does: whole pages, within the file's clusters."""
     page = min(GUEST_PAGE, m[CLUSTER_BYTES])

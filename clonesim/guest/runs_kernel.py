@@ -13,7 +13,6 @@ block. A *pool* is a class of free clusters that policies take in order: 0 every
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from clonesim.guest.arena_kernel import (
     R_BITMAP,
@@ -26,6 +25,7 @@ from clonesim.guest.arena_kernel import (
     base,
     bit,
     clear_bits,
+    inner,
     next_equal,
     put,
     room,
@@ -41,7 +41,9 @@ POOLS = np.int64(3)
 FRESH, FREED, ZONE = np.array([0, 1, 2])
 BY_ADDRESS, BY_SIZE = np.array([0, 1])
 BLOCK = np.int64(128)  # keys of a block
-ENTRY = np.int64(3)  # words of a directory entry: lowest key, block * 2**16 + keys, longest run (an upper bound; by address)
+ENTRY = np.int64(
+    3
+)  # words of a directory entry: lowest key, block * 2**16 + keys, longest run (an upper bound; by address)
 
 # Header words
 LIST = SCALARS  # 4 words a list: directory entries, blocks ever used, first free block + 1, keys
@@ -52,43 +54,43 @@ SPLIT_FRESH = ZONE_END + 1  # 1: never-written and freed clusters are different 
 RUNS_SCALARS = SPLIT_FRESH + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def pack(pool, high, low):
     """Key of a run."""
     return (np.int64(pool) << (2 * FIELD)) | (np.int64(high) << FIELD) | np.int64(low)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def key_pool(key):
     """Pool of a key."""
     return key >> (2 * FIELD)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def key_high(key):
     """Start of a key by address, length of a key by size."""
     return (key >> FIELD) & MASK
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def key_low(key):
     """Length of a key by address, start of a key by size."""
     return key & MASK
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def entry_at(m, which, d):
     """Word of directory entry `d`."""
     return base(m, R_RUNS_DIR + 2 * which) + ENTRY * d
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def block_at(m, which, entry):
     """Word of the first key of the block that the entry at word `entry` names."""
     return base(m, R_RUNS + 2 * which) + BLOCK * (m[entry + 1] >> 16)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def find_entry(m, which, key):
     """Last directory entry whose lowest key is <= key; 0 where there is none."""
     apart()
@@ -103,7 +105,7 @@ def find_entry(m, which, key):
     return low
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def find_key(m, block, keys, key):
     """Number of keys of a block that are < key."""
     low, high = 0, keys
@@ -116,7 +118,7 @@ def find_key(m, block, keys, key):
     return low
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def new_block(m, which):
     """Take a block out of the list's store; the caller made sure that there is one (`runs_room`)."""
     apart()
@@ -129,7 +131,7 @@ def new_block(m, which):
     return m[head + 1] - 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def runs_room(m):
     """Number of runs that can surely be added before a region must grow."""
     apart()
@@ -141,7 +143,7 @@ def runs_room(m):
     return spare - BLOCK
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def open_entry(m, which, d, low_key, packed):
     """Insert a directory entry at position d."""
     apart()
@@ -154,7 +156,7 @@ def open_entry(m, which, d, low_key, packed):
     m[head] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def close_entry(m, which, d):
     """Remove directory entry d and give its block back."""
     apart()
@@ -169,7 +171,7 @@ def close_entry(m, which, d):
     m[head] -= 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def longest_of(m, entry):
     """Length of the longest run of a block by address."""
     apart()
@@ -179,7 +181,7 @@ def longest_of(m, entry):
     return longest
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def split_entry(m, which, d):
     """Move the upper half of a full block into a new one."""
     apart()
@@ -197,7 +199,7 @@ def split_entry(m, which, d):
         m[entry + ENTRY + 2] = longest_of(m, entry + ENTRY)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_key(m, which, key):
     """Insert a key that is not in the list."""
     apart()
@@ -223,7 +225,7 @@ def add_key(m, which, key):
         m[entry + 2] = max(m[entry + 2], key_low(key))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def drop_key(m, which, key):
     """Remove a key that is in the list."""
     apart()
@@ -243,7 +245,7 @@ def drop_key(m, which, key):
     m[entry + 1] -= 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def swap_key(m, which, old, new):
     """Change a key in place; the caller knows that the order stays."""
     apart()
@@ -256,7 +258,7 @@ def swap_key(m, which, old, new):
         m[entry + 2] = max(m[entry + 2], key_low(new))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def at_least(m, which, key):
     """Lowest key >= key; -1 where there is none."""
     apart()
@@ -271,7 +273,7 @@ def at_least(m, which, key):
     return m[entry + ENTRY] if d + 1 < m[LIST + 4 * which] else np.int64(-1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def at_most(m, which, key):
     """Highest key <= key; -1 where there is none."""
     apart()
@@ -283,7 +285,7 @@ def at_most(m, which, key):
     return m[block + i - 1] if i else np.int64(-1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def add_run(m, pool, start, length):
     """Put a run into both lists, joined with its free neighbours of the same pool."""
     apart()
@@ -309,7 +311,7 @@ def add_run(m, pool, start, length):
     add_key(m, BY_SIZE, pack(pool, length, start))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def take_part(m, key, start, length):
     """Take clusters out of the free run `key` (by address) that holds them, and set their bits."""
     apart()
@@ -331,7 +333,7 @@ def take_part(m, key, start, length):
     set_bits(m, R_BITMAP, start, length)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def run_holding(m, c):
     """Key by address of the free run that holds cluster c; -1 where it is not free."""
     apart()
@@ -342,7 +344,7 @@ def run_holding(m, c):
     return np.int64(-1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def cluster_pool(m, c):
     """Pool to which cluster c belongs when it is free."""
     if m[SPLIT_FRESH] and bit(m, R_WRITTEN, c):
@@ -350,7 +352,7 @@ def cluster_pool(m, c):
     return ZONE if m[ZONE_START] <= c < m[ZONE_END] else FRESH
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def pool_end(m, c, end):
     """First cluster from c on, below end, that belongs to another pool than c."""
     apart()
@@ -365,7 +367,7 @@ def pool_end(m, c, end):
     return min(end, m[ZONE_START]) if c < m[ZONE_START] else end
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def release(m, start, length):
     """Make clusters free: clear their bits and put them into the pools they belong to."""
     apart()

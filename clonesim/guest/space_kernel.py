@@ -7,7 +7,6 @@ it was freed. Until then its bits stay set, so no policy sees it. A checkpoint i
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from clonesim.guest.arena_kernel import (
     ONE,
@@ -17,6 +16,7 @@ from clonesim.guest.arena_kernel import (
     apart,
     base,
     clear_bits,
+    inner,
     next_equal,
     room,
     touch_range,
@@ -40,7 +40,7 @@ from clonesim.guest.policy_kernel import (
     WINDOWS,
     pick,
 )
-from clonesim.guest.request_kernel import DISCARD, GUEST_PAGE, NOW, WRITE, emit
+from clonesim.guest.request_kernel import DISCARD, GUEST_PAGE, NOW, emit, write_run
 from clonesim.guest.runs_kernel import (
     FIELD,
     FRESH,
@@ -61,6 +61,7 @@ from clonesim.guest.runs_kernel import (
 KERNELS = ""
 
 WAITING = np.int64(2)  # words of a waiting run: start | length, when it becomes reusable [ns]
+RESERVE = np.int64(8)  # index blocks' worth of clusters that stay free for metadata
 EVER = np.int64(1 << 62)  # a time that no clock reaches [ns]
 
 # Header words
@@ -74,19 +75,25 @@ BITMAP_PAGE = DISCARDS + 1  # page of $Bitmap written last in the operation at h
 SPACE_SCALARS = BITMAP_PAGE + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def free_clusters(m):
     """Clusters that a request can get now."""
     return m[CLUSTERS] - m[USED] - m[QUARANTINED]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def reserve(m):
+    """Clusters that stay free, so that a delete can always reshape the directory."""
+    return RESERVE * max(np.int64(1), GUEST_PAGE // m[CLUSTER_BYTES])
+
+
+@inner
 def queue_room(m):
     """Runs that can still be put into the quarantine."""
     return room(m, R_QUEUE) // WAITING - (m[QUEUE_TAIL] - m[QUEUE_HEAD])
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def checkpoint(m, now):
     """Make the runs reusable whose time has come."""
     apart()
@@ -100,17 +107,17 @@ def checkpoint(m, now):
         release(m, m[at] >> FIELD, m[at] & MASK)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def write_bitmap_pages(m, start, length):
     """The pages of $Bitmap that hold a run go to disk, each once in a row."""
     page = min(GUEST_PAGE, m[CLUSTER_BYTES])
     for number in range(start // (8 * page), (start + length - 1) // (8 * page) + 1):
         if number != m[BITMAP_PAGE]:
-            emit(m, WRITE, m[BITMAP_LCN] * m[CLUSTER_BYTES] + number * page, page)
+            write_run(m, m[BITMAP_LCN] * m[CLUSTER_BYTES] + number * page, page)
             m[BITMAP_PAGE] = number
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def free_run(m, start, length):
     """Free allocated clusters: at once, or after the reuse delay."""
     apart()
@@ -132,7 +139,7 @@ def free_run(m, start, length):
         m[QUARANTINED] += length
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def end_cluster(m, f, clusters):
     """Cluster behind a file's last one; -1 for a file without clusters."""
     count = extents(m, f)
@@ -141,7 +148,7 @@ def end_cluster(m, f, clusters):
     return extent_lcn(m, f, count - 1) + clusters - extent_vcn(m, f, count - 1)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def halve_zone(m):
     """Give the upper half of the MFT zone to everyday space, as NTFS does each time the rest of the volume fills."""
     apart()
@@ -157,7 +164,7 @@ def halve_zone(m):
     m[ZONE_END] = middle
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def allocate(m, f, have, need, stream):
     """Give a file that has `have` clusters `need` more; the caller made sure that they are there.
 
@@ -186,7 +193,7 @@ def allocate(m, f, have, need, stream):
         unit *= m[UNIT_GROWTH]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def free_extents(m, f, clusters):
     """Free all clusters of a file and forget its extents."""
     apart()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clonesim.delta import Delta
 from clonesim.errors import FileNameError, ParameterError, VolumeFullError
 from clonesim.guest import arena_kernel as a
+from clonesim.guest import entry_kernel as entry
 from clonesim.guest import file_kernel as file
 from clonesim.guest import volume_kernel as kernel
 from clonesim.guest.arena import longer_region
@@ -19,17 +20,23 @@ from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
 from clonesim.guest.request_kernel import NOW, OUT, REQUEST
-from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED, checkpoint
+from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED
+from clonesim.guest.windows_file_kernel import NAME_UNITS
 from clonesim.ops import OPS_DTYPE, Requests
 from clonesim.units import GIB, format_size, parse_duration, parse_size
 
 LARGEST_FILE_NUMBER = 2**31 - 1
+LATEST_S = 1e9  # the volume's clock goes up to there [s]
 _NANO = 1_000_000_000
 _OP_ERRORS = {
     kernel.BAD_OP: ("op", "op", "a FileOp code is needed: 0 (create) to 5 (trim)"),
     kernel.BAD_FILE: ("file", "file", f"file numbers go from 0 to {LARGEST_FILE_NUMBER}"),
     kernel.BAD_TIME: ("time_s", "time_s", "times are seconds from 0 on and never go back"),
-    kernel.BAD_LENGTH: ("length", "length", "create takes 0 B or more, append and overwrite 1 B or more"),
+    kernel.BAD_LENGTH: (
+        "length",
+        "length",
+        "create takes 0 B or more, append and overwrite 1 B or more, and a file has at most 64 TiB",
+    ),
     kernel.BAD_OFFSET: ("offset", "offset", "an overwrite stays inside the file"),
     kernel.UNKNOWN: ("file", "file", "no such file at that time"),
     kernel.DUPLICATE: ("file", "file", "the file exists already at that time"),
@@ -168,7 +175,7 @@ class Volume:
 
     def size(self, name: str | int) -> int:
         """Size of a file. [B]"""
-        return int(file.file_size(self._arena, self._record(name)))
+        return int(entry.size_of(self._arena, self._record(name)))
 
     def extents(self, name: str | int) -> pd.DataFrame:
         """Where a file lies.
@@ -179,12 +186,7 @@ class Volume:
             One row a fragment: vcn (first cluster in the file), lcn (first cluster on the volume), clusters. A file
             small enough to live in its MFT record has none.
         """
-        m, f = self._arena, self._record(name)
-        count = int(file.extents(m, f))
-        vcn = np.array([file.extent_vcn(m, f, i) for i in range(count)], np.int64)
-        lcn = np.array([file.extent_lcn(m, f, i) for i in range(count)], np.int64)
-        ends = np.append(vcn[1:], file.file_clusters(m, f)) if count else vcn
-        return pd.DataFrame({"vcn": vcn, "lcn": lcn, "clusters": ends - vcn})
+        return pd.DataFrame(entry.extents_of(self._arena, self._record(name)), columns=["vcn", "lcn", "clusters"])
 
     def check_invariants(self) -> None:
         """Check that clusters, files, free runs and directory agree; O(volume). Raises AssertionError that says what."""
@@ -236,24 +238,20 @@ class Volume:
         self._check_name(new)
         if new == old:
             return
-        if new in self:
-            self._run(kernel.DELETE, self._record(new), 0, 0)
-            self._name(new, None)
-        self._run(kernel.RENAME, f, 0, 0, new)
+        self._run(kernel.RENAME, f, self._find(new), 0, new)
         self._name(old, None)
         self._name(new, f)
         self._after(0)
 
     def trim(self) -> None:
         """Discard all free space, as a retrim does; quarantined clusters are released first."""
-        checkpoint(self._arena, kernel.EVER)
         self._run(kernel.TRIM, -1, 0, 0)
         self._after(0)
 
     def advance(self, duration: str | float) -> None:
         """Let time pass; checkpoints whose time has come are done."""
-        self._arena[NOW] += round(parse_duration(duration) * _NANO)
-        checkpoint(self._arena, int(self._arena[NOW]))
+        self._arena[NOW] += round(parse_duration(duration, most=LATEST_S - self.clock) * _NANO)
+        entry.pass_checkpoint(self._arena, int(self._arena[NOW]))
 
     def apply(self, ops: NDArray[np.void]) -> None:
         """Run many operations on numbered files, in order.
@@ -274,7 +272,7 @@ class Volume:
         self._check_ops(ops)
         start = 0
         while start < ops.size:
-            start, outcome, region, words = kernel.run_ops(self._arena, ops, start)
+            start, outcome, region, words = entry.run_ops(self._arena, ops, start)
             if outcome == kernel.GROW:
                 self._arena = longer_region(self._arena, region, words)
             elif outcome == kernel.FULL:
@@ -298,9 +296,8 @@ class Volume:
         """
         parent = self.deltas[-1] if self.deltas else None
         delta = Delta(format, self.settings.disk_bytes, parent=parent, **parameters)
-        kernel.mount(self._arena)
         self._arena[kernel.EMIT] = 1
-        a.mark(self._arena)
+        entry.boot(self._arena)
         self._undo = {}
         self.deltas.append(delta)
         return delta
@@ -309,7 +306,7 @@ class Volume:
         """Go back to the newest snapshot: guest and delta. Costs what was touched, not the volume's size."""
         if self._undo is None:
             raise ParameterError("revert", "no snapshot", "a snapshot must be taken first", "Call snapshot().")
-        a.rollback(self._arena)
+        entry.revert(self._arena)
         for name, record in self._undo.items():
             if record is None:
                 self._files.pop(name, None)
@@ -335,7 +332,7 @@ class Volume:
     def _find(self, name: str | int) -> int:
         if isinstance(name, str):
             return self._files.get(name, -1)
-        return int(kernel.slot(self._arena, name)) if 0 <= name <= LARGEST_FILE_NUMBER else -1
+        return int(entry.slot_of(self._arena, name)) if 0 <= name <= LARGEST_FILE_NUMBER else -1
 
     def _record(self, name: str | int) -> int:
         f = self._find(name)
@@ -355,7 +352,7 @@ class Volume:
         """Let a name stand for a record, or for none."""
         if isinstance(name, int):
             self._room_for_slot(name)
-            a.put(self._arena, self._arena[a.REGION + 2 * a.R_SLOT] + name, 0 if record is None else record + 1)
+            entry.let_stand(self._arena, name, -1 if record is None else record)
             return
         if self._undo is not None and name not in self._undo:
             self._undo[name] = self._files.get(name)
@@ -377,9 +374,9 @@ class Volume:
             if isinstance(name, str):
                 units, (key, rest) = name_units(name), sort_keys(name)
             else:
-                units, key = int(self._arena[kernel.NAME_UNITS]), name
+                units, key = int(self._arena[NAME_UNITS]), name
         while True:
-            outcome, value, words = kernel.run_one(self._arena, op, f, offset, length, units, key, rest)
+            outcome, value, words = entry.run(self._arena, op, f, offset, length, units, key, rest)
             if outcome == kernel.DONE:
                 return int(value)
             if outcome == kernel.FULL:
@@ -421,7 +418,7 @@ class Volume:
         names = [ops["file"][ops["op"] != kernel.TRIM], ops["offset"][ops["op"] == kernel.RENAME]]
         highest = max((int(part.max()) for part in names if part.size), default=0)
         scratch = np.full(min(max(highest, 0), LARGEST_FILE_NUMBER) + 1, -2, np.int64)
-        index, wrong = kernel.check_ops(self._arena, ops, scratch)
+        index, wrong = entry.check_ops(self._arena, ops, scratch)
         if index >= 0:
             column, name, allowed = _OP_ERRORS[wrong]
             value = ops[index][column].item()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from clonesim.guest.arena_kernel import (
     ONE,
@@ -20,6 +19,7 @@ from clonesim.guest.arena_kernel import (
     ZERO,
     apart,
     base,
+    inner,
     next_equal,
     put,
     room,
@@ -35,12 +35,12 @@ from clonesim.guest.file_kernel import (
     file_size,
 )
 from clonesim.guest.index_kernel import index_room
-from clonesim.guest.mft_kernel import LOWEST_FREE, MFT_STEP, mft_records
+from clonesim.guest.mft_kernel import LOWEST_FREE, MFT_STEP, lowest_record, mft_records
 from clonesim.guest.ntfs3g_file_kernel import ntfs3g_create, ntfs3g_delete, ntfs3g_rename, ntfs3g_write
 from clonesim.guest.ntfs3g_record_kernel import NEXT_RECORD
 from clonesim.guest.ntfs3g_space_kernel import ntfs3g_mount
 from clonesim.guest.policy_kernel import NTFS3G, POLICY, POSITION
-from clonesim.guest.request_kernel import DISCARD, EMIT, LONGEST_WRITE, NOW, OUT, SOURCE, emit, request_room
+from clonesim.guest.request_kernel import DISCARD, EMIT, LONGEST_WRITE, NOW, OUT, emit, request_room
 from clonesim.guest.runs_kernel import BY_ADDRESS, LIST, POOLS, runs_room
 from clonesim.guest.space_kernel import (
     BITMAP_PAGE,
@@ -51,9 +51,10 @@ from clonesim.guest.space_kernel import (
     checkpoint,
     free_clusters,
     queue_room,
+    reserve,
 )
 from clonesim.guest.windows_file_kernel import (
-    NAME_UNITS,
+    RESIDENT_LIMIT,
     windows_append,
     windows_create,
     windows_delete,
@@ -64,17 +65,21 @@ from clonesim.ops import FileOp
 
 KERNELS = ""
 
-CREATE, APPEND, OVERWRITE, DELETE = np.array([int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)])
+CREATE, APPEND, OVERWRITE, DELETE = np.array(
+    [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
+)
 RENAME, TRIM = np.array([int(FileOp.RENAME), int(FileOp.TRIM)])
 DONE, FLUSH, GROW, FULL = np.arange(4)  # outcome: all done; take the requests away; a region must grow; no space
-BAD_OP, BAD_FILE, BAD_TIME, BAD_LENGTH, BAD_OFFSET, UNKNOWN, DUPLICATE = np.arange(1, 8)  # what is wrong with an operation
+BAD_OP, BAD_FILE, BAD_TIME, BAD_LENGTH, BAD_OFFSET, UNKNOWN, DUPLICATE = np.arange(
+    1, 8
+)  # what is wrong with an operation
 SLACK = np.int64(4096)  # words or items kept free in every region, for an operation's small changes
-RESERVE = np.int64(8)  # clusters that stay free, so that a delete can always reshape the directory
+LARGEST = np.int64(1 << 46)  # bytes of a file at most
 PAGE_BYTES = np.int64(4096)
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that ntfs-3g is handed
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def new_clusters(m, f, op, length):
     """Clusters that an operation adds to a file."""
     apart()
@@ -82,10 +87,12 @@ def new_clusters(m, f, op, length):
         return np.int64(0)
     size = file_size(m, f) if op == APPEND else np.int64(0)
     have = file_clusters(m, f) if op == APPEND else np.int64(0)
+    if have == 0 and size + length <= m[RESIDENT_LIMIT] and m[POLICY] != NTFS3G:
+        return np.int64(0)
     return (size + length + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES] - have
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def room_for(m, f, op, length):
     """What an operation lacks: FLUSH, or GROW with region and words; DONE where all is there."""
     apart()
@@ -98,8 +105,9 @@ def room_for(m, f, op, length):
         moved = length // m[LONGEST_WRITE]
         if ntfs3g:
             moved = (length // PAGE_BYTES + 2) * REQUESTS_A_PAGE
-        holes = m[LIST + 4 * BY_ADDRESS + 3] + 1 if op == TRIM else np.int64(0)
-        requests = moved + 3 * (pieces + count) + holes + SLACK
+        holes = free_runs(m) + POOLS * waiting if op == TRIM else np.int64(0)
+        pages = m[CLUSTERS] // (8 * min(PAGE_BYTES, m[CLUSTER_BYTES]))
+        requests = moved + 3 * (pieces + count) + holes + pages + SLACK
         if request_room(m) < requests:
             return (FLUSH, 0, 0) if m[OUT] else (GROW, R_OUT, requests * 4)
     if runs_room(m) < pieces + POOLS * (waiting + count) + SLACK:
@@ -118,16 +126,18 @@ def room_for(m, f, op, length):
     return DONE, 0, 0
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def space_for(m, f, op, length):
     """Whether the volume has the clusters for an operation; a checkpoint is forced before the answer is no."""
     apart()
     need = new_clusters(m, f, op, length)
     if op == DELETE or op == OVERWRITE or op == TRIM:
         return True
-    need += RESERVE
-    if op == CREATE and m[LOWEST_FREE] + 1 >= mft_records(m):
-        need += m[MFT_STEP]
+    need += reserve(m)
+    if op == CREATE:
+        record = m[LOWEST_FREE] + 1 if m[POLICY] == NTFS3G else lowest_record(m)
+        if record >= mft_records(m):
+            need += m[MFT_STEP]
     if m[POLICY] == NTFS3G and need > 0:
         need += need // 512 + 8
     if need > free_clusters(m) and m[QUARANTINED]:
@@ -135,7 +145,18 @@ def space_for(m, f, op, length):
     return need <= free_clusters(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def free_runs(m):
+    """Number of free runs, across pools."""
+    apart()
+    count, c, end = np.int64(0), np.int64(0), m[CLUSTERS]
+    while c < end:
+        c = next_equal(m, R_BITMAP, next_equal(m, R_BITMAP, c, end, ZERO), end, ONE)
+        count += 1
+    return count
+
+
+@inner
 def trim(m):
     """Discard every free run."""
     apart()
@@ -148,9 +169,21 @@ def trim(m):
         c = stop
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def operate_delete(m, f):
+    """Delete a file."""
+    if m[POLICY] == NTFS3G:
+        ntfs3g_delete(m, f)
+    else:
+        windows_delete(m, f)
+
+
+@inner
 def operate(m, op, f, offset, length, units, key, key_rest):
-    """Do one operation whose room and space are sure; returns the file's record."""
+    """Do one operation whose room and space are sure; returns the file's record.
+
+    A rename's `offset` is the record of the file that it replaces; -1: none.
+    """
     apart()
     m[BITMAP_PAGE] = -1
     ntfs3g = m[POLICY] == NTFS3G
@@ -169,11 +202,10 @@ def operate(m, op, f, offset, length, units, key, key_rest):
         else:
             windows_overwrite(m, f, offset, length)
     elif op == DELETE:
-        if ntfs3g:
-            ntfs3g_delete(m, f)
-        else:
-            windows_delete(m, f)
+        operate_delete(m, f)
     elif op == RENAME:
+        if offset >= 0:
+            operate_delete(m, offset)
         if ntfs3g:
             ntfs3g_rename(m, f, units, key, key_rest)
         else:
@@ -183,20 +215,22 @@ def operate(m, op, f, offset, length, units, key, key_rest):
     return f
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def run_one(m, op, f, offset, length, units, key, key_rest):
     """One operation on a record: outcome, region or record, words."""
     apart()
-    status, region, words = room_for(m, f, op, length)
+    if new_clusters(m, f, op, length) > m[CLUSTERS]:
+        return FULL, 0, 0
+    status, region, words = room_for(m, offset if op == RENAME else f, op, length)
     if status != DONE:
         return status, region, words
-    checkpoint(m, m[NOW])
+    checkpoint(m, EVER if op == TRIM else m[NOW])
     if not space_for(m, f, op, length):
         return FULL, 0, 0
     return DONE, operate(m, op, f, offset, length, units, key, key_rest), 0
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def mount(m):
     """First boot after a power-off: every position starts again."""
     m[POSITION] = 0
@@ -206,7 +240,7 @@ def mount(m):
         ntfs3g_mount(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def slot(m, number):
     """Record of a numbered file; -1 for none."""
     if number >= room(m, R_SLOT):
@@ -214,39 +248,14 @@ def slot(m, number):
     return m[base(m, R_SLOT) + number] - 1
 
 
-@njit(cache=True, error_model="numpy")
-def run_ops(m, ops, start):
-    """Operations on numbered files from `start` on, all checked before: next operation, outcome, region, words."""
-    apart()
-    for i in range(start, ops.size):
-        op, number = ops[i]["op"], ops[i]["file"]
-        m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
-        m[SOURCE] = ops[i]["source"]
-        f = slot(m, number) if op != CREATE and op != TRIM else np.int64(-1)
-        units, key = m[NAME_UNITS], number
-        if op == RENAME:
-            key = ops[i]["offset"]
-            target = slot(m, key)
-            if target >= 0 and key != number:
-                status, region, words = run_one(m, DELETE, target, ZERO, ZERO, ZERO, ZERO, ZERO)
-                if status != DONE:
-                    return i, status, region, words
-                put(m, base(m, R_SLOT) + key, ZERO)
-        status, region, words = run_one(m, op, f, ops[i]["offset"], ops[i]["length"], units, key, ZERO)
-        if status != DONE:
-            return i, status, region, words
-        if op == CREATE:
-            put(m, base(m, R_SLOT) + number, region + 1)
-        elif op == DELETE:
-            put(m, base(m, R_SLOT) + number, ZERO)
-        elif op == RENAME and key != number:
-            put(m, base(m, R_SLOT) + number, ZERO)
-            put(m, base(m, R_SLOT) + key, f + 1)
-    return ops.size, DONE, 0, 0
+@inner
+def set_slot(m, number, record):
+    """Let a number stand for a record (-1: for none)."""
+    put(m, base(m, R_SLOT) + number, record + 1)
 
 
-@njit(cache=True, error_model="numpy")
-def check_ops(m, ops, sizes):
+@inner
+def first_bad_op(m, ops, sizes):
     """First operation that cannot be right and what is wrong with it; -1 where all can be.
 
     `sizes` is scratch space, -2 for each file number in use: sizes as they will be, -1 for no file.
@@ -271,7 +280,7 @@ def check_ops(m, ops, sizes):
         if op == CREATE:
             if sizes[number] >= 0:
                 return i, DUPLICATE
-            if length < 0:
+            if length < 0 or length > LARGEST:
                 return i, BAD_LENGTH
             sizes[number] = length
             continue
@@ -283,10 +292,10 @@ def check_ops(m, ops, sizes):
             size = sizes[number]
             sizes[number] = -1
             sizes[offset] = size
-        elif length <= 0:
+        elif length <= 0 or length > LARGEST - sizes[number] * (op == APPEND):
             return i, BAD_LENGTH
         elif op == APPEND:
             sizes[number] += length
-        elif offset < 0 or offset + length > sizes[number]:
+        elif offset < 0 or offset > sizes[number] - length:
             return i, BAD_OFFSET
     return -1, 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from clonesim.guest.arena_kernel import apart, put
+from clonesim.guest.arena_kernel import apart, inner, put
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
     SIZE_BITS,
@@ -32,7 +31,7 @@ NAME_UNITS = RESIDENT_LIMIT + 1  # length of the names of numbered files
 WINDOWS_FILE_SCALARS = NAME_UNITS + 1
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def grow_file(m, f, length, stream):
     """Add bytes at a file's end and write them; content that leaves the MFT record is written whole."""
     apart()
@@ -51,7 +50,7 @@ def grow_file(m, f, length, stream):
     write_pages(m, f, first, end - first, want)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def windows_create(m, units, key, key_rest, size):
     """Create a file of a size known beforehand; returns its record."""
     apart()
@@ -64,7 +63,7 @@ def windows_create(m, units, key, key_rest, size):
     return f
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def windows_append(m, f, length):
     """Append bytes as a stream."""
     grow_file(m, f, length, True)
@@ -73,7 +72,7 @@ def windows_append(m, f, length):
     log_change(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def windows_overwrite(m, f, offset, length):
     """Write in place."""
     if extents(m, f) == 0:
@@ -82,7 +81,7 @@ def windows_overwrite(m, f, offset, length):
         write_pages(m, f, offset, length, file_clusters(m, f))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def windows_delete(m, f):
     """Delete a file; its clusters wait for the next checkpoint."""
     apart()
@@ -94,7 +93,7 @@ def windows_delete(m, f):
     log_change(m)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def windows_rename(m, f, units, key, key_rest):
     """Give a file another name."""
     apart()

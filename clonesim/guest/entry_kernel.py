@@ -1,0 +1,193 @@
+"""The kernels that Python calls: each takes the arena as an array and hands a pointer to its words on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clonesim.guest import arena_kernel as a
+from clonesim.guest.arena_kernel import entry, words
+from clonesim.guest.attribute_kernel import SECURITY, add_attribute, open_stream, open_table
+from clonesim.guest.file_kernel import (
+    add_extent,
+    extent_lcn,
+    extent_vcn,
+    extents,
+    file_clusters,
+    file_size,
+    open_record,
+    set_size,
+)
+from clonesim.guest.index_kernel import clear_node, insert_entry
+from clonesim.guest.mft_kernel import ROOT_INDEX
+from clonesim.guest.ntfs3g_space_kernel import ntfs3g_mount
+from clonesim.guest.request_kernel import NOW, SOURCE
+from clonesim.guest.runs_kernel import release
+from clonesim.guest.space_kernel import USED, checkpoint
+from clonesim.guest.volume_kernel import (
+    CREATE,
+    DELETE,
+    DONE,
+    RENAME,
+    TRIM,
+    first_bad_op,
+    mount,
+    run_one,
+    set_slot,
+    slot,
+)
+from clonesim.guest.windows_file_kernel import NAME_UNITS
+
+KERNELS = ""
+
+
+@entry
+def place_file(arena, number, start, count, size):
+    """Put a system file of a new volume at its clusters."""
+    m = words(arena)
+    a.set_bits(m, a.R_BITMAP, start, count)
+    a.set_bits(m, a.R_WRITTEN, start, count)
+    add_extent(m, number, a.ZERO, start)
+    set_size(m, number, size)
+    m[USED] += count
+
+
+@entry
+def name_file(arena, number, units, key, key_rest):
+    """Begin the record of a system file."""
+    open_record(words(arena), number, units, key, key_rest)
+
+
+@entry
+def new_directory(arena, numbers):
+    """Make the root directory of the system files, given in order of their names."""
+    m = words(arena)
+    clear_node(m, a.NONE, a.ZERO)
+    clear_node(m, a.ZERO, a.NONE)
+    for i in range(numbers.size):
+        insert_entry(m, a.ZERO, i, numbers[i], a.NONE)
+
+
+@entry
+def set_bits(arena, region, start, count):
+    """Set bits of a region."""
+    a.set_bits(words(arena), region, start, count)
+
+
+@entry
+def free_space(arena, clusters):
+    """Put every free cluster of a new volume into the lists of free runs."""
+    m, c = words(arena), np.int64(0)
+    while c < clusters:
+        c = a.next_equal(m, a.R_BITMAP, c, clusters, a.ZERO)
+        stop = a.next_equal(m, a.R_BITMAP, c, clusters, a.ONE)
+        if stop > c:
+            release(m, c, stop - c)
+        c = stop
+
+
+@entry
+def new_root_record(arena, attributes, security_start, security_count):
+    """What the root directory's MFT record holds under ntfs-3g: rows of kind, name, resident, size, value."""
+    m = words(arena)
+    open_table(m, ROOT_INDEX)
+    for i in range(attributes.shape[0]):
+        kind, name, resident, size, value = attributes[i]
+        add_attribute(m, ROOT_INDEX, kind, name, resident != 0, size, a.ZERO, value)
+    stream = open_stream(m, ROOT_INDEX, SECURITY)
+    a.set_bits(m, a.R_BITMAP, security_start, security_count)
+    add_extent(m, stream, a.ZERO, security_start)
+    set_size(m, stream, security_count * 4096)
+    m[USED] += security_count
+    ntfs3g_mount(m)
+
+
+@entry
+def size_of(arena, f):
+    """Size of a file. [B]"""
+    return file_size(words(arena), f)
+
+
+@entry
+def extents_of(arena, f):
+    """A file's extents: (n, 3) array of first cluster in the file, first cluster on the volume, clusters."""
+    m = words(arena)
+    count, clusters = extents(m, f), file_clusters(m, f)
+    rows = np.empty((count, 3), np.int64)
+    for i in range(count):
+        rows[i, 0], rows[i, 1] = extent_vcn(m, f, i), extent_lcn(m, f, i)
+        end = clusters if i + 1 == count else extent_vcn(m, f, i + 1)
+        rows[i, 2] = end - rows[i, 0]
+    return rows
+
+
+@entry
+def slot_of(arena, number):
+    """Record of a numbered file; -1 for none."""
+    return slot(words(arena), number)
+
+
+@entry
+def let_stand(arena, number, record):
+    """Let a number stand for a record (-1: for none)."""
+    set_slot(words(arena), number, record)
+
+
+@entry
+def pass_checkpoint(arena, now):
+    """Make the runs reusable whose time has come."""
+    checkpoint(words(arena), now)
+
+
+@entry
+def boot(arena):
+    """First boot after a power-off, and the state that `revert` returns to."""
+    m = words(arena)
+    mount(m)
+    a.mark(m)
+
+
+@entry
+def revert(arena):
+    """Go back to the state of the last `boot`."""
+    a.rollback(words(arena))
+
+
+@entry
+def run(arena, op, f, offset, length, units, key, key_rest):
+    """One operation on a record: outcome, region or record, words."""
+    return run_one(words(arena), op, f, offset, length, units, key, key_rest)
+
+
+@entry
+def check_ops(arena, ops, sizes):
+    """First operation that cannot be right and what is wrong with it; -1 where all can be."""
+    return first_bad_op(words(arena), ops, sizes)
+
+
+@entry
+def run_ops(arena, ops, start):
+    """Operations on numbered files from `start` on, all checked before: next operation, outcome, region, words."""
+    m = words(arena)
+    for i in range(start, ops.size):
+        op, number = ops[i]["op"], ops[i]["file"]
+        m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
+        m[SOURCE] = ops[i]["source"]
+        f = slot(m, number) if op != CREATE and op != TRIM else a.NONE
+        key, offset, length = number, ops[i]["offset"], ops[i]["length"]
+        if op == RENAME:
+            if offset == number:
+                continue
+            key, offset = offset, slot(m, offset)
+        if op >= DELETE:
+            length = a.ZERO
+        status, region, room = run_one(m, op, f, offset, length, m[NAME_UNITS], key, a.ZERO)
+        if status != DONE:
+            return i, status, region, room
+        if op == CREATE:
+            set_slot(m, number, region)
+        elif op == DELETE:
+            set_slot(m, number, a.NONE)
+        elif op == RENAME:
+            set_slot(m, number, a.NONE)
+            set_slot(m, key, f)
+    return ops.size, DONE, a.ZERO, a.ZERO
