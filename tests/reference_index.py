@@ -5,6 +5,7 @@ Rules: docs/volume-model.md, section "The directory".
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 BLOCK_BYTES = 4096
@@ -77,7 +78,7 @@ class ReferenceIndex:
         """Nodes from the root down to the file's entry, or to the leaf where it belongs, with the position in each."""
         found, node = [], self.root
         while node is not None:
-            at = sum(order(f) < order(file) for f in node.files)
+            at = bisect_left(node.files, order(file), key=order)
             found.append((node, at))
             if at < len(node.files) and node.files[at] is file:
                 break

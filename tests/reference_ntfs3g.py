@@ -1,7 +1,7 @@
 """The ntfs-3g driver written plainly: the reference for `Volume(policy="ntfs3g")`.
 
-It shares no code with the kernels and is itself checked against runs of the real driver (test_ntfs3g). Files live in the
-root directory. Rules: docs/ntfs-model.md, whose numbers stand in brackets.
+It shares no code with the kernels and is itself checked against a run of the real driver (test_ntfs3g_runs). Files live
+in the root directory. Rules: docs/ntfs-model.md, whose numbers stand in brackets.
 """
 
 from __future__ import annotations

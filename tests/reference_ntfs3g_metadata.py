@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reference_ntfs3g_space import CLUSTER, DATA_ZONE, MFT_LCN, MFT_ZONE, NO_HINT, Disk, Layout, Run, Space, ceil_div, join, up8
+from reference_ntfs3g_space import (
+    CLUSTER,
+    DATA_ZONE,
+    MFT_LCN,
+    MFT_ZONE,
+    NO_HINT,
+    Disk,
+    Layout,
+    Run,
+    Space,
+    ceil_div,
+    join,
+    up8,
+)
 
 RECORD = 1024  # [B]
 EMPTY_RECORD = 56 + 8  # header and end mark [B]

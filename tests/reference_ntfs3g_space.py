@@ -1,6 +1,6 @@
 """Which clusters the ntfs-3g driver takes, and where mkntfs puts what: part of the reference in `reference_ntfs3g`.
 
-Slow and plain on purpose: one byte a cluster, no cleverness. Rules: docs/ntfs-model.md, whose numbers stand in brackets.
+Slow and plain on purpose: one byte a cluster. Rules: docs/ntfs-model.md, whose numbers stand in brackets.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Space:
     @property
     def used(self) -> int:
         """Clusters in use (2.8)."""
-        return sum(self.busy[: self.clusters])
+        return self.busy.count(b"\1", 0, self.clusters)
 
     def zone_of(self, cluster: int) -> int:
         """Zone that holds a cluster (3.1)."""

@@ -1,18 +1,10 @@
-"""`Volume(policy="ntfs3g")` against a plain reference, runs of the real driver, and its own past (revert)."""
+"""`Volume(policy="ntfs3g")` against a plain reference, operation by operation, and against its own past (revert)."""
 
 import copy
-import csv
-import os
 import random
-import shutil
-import statistics
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from conftest import ROOT, SHARED
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -23,8 +15,7 @@ from clonesim.errors import VolumeFullError
 from clonesim.guest import Volume
 
 MIB = 1 << 20
-MEASURED = {"blog_1": 512, "churn_11": 1024, "mixed_21": 1024}  # size of the volume [MiB]
-GRAIN = 65536  # of the measured qcow2 overlays [B]
+GRAIN = 65536  # as in the measured runs [B]
 LETTERS = "abcXYZ_-.0123"
 
 
@@ -58,13 +49,16 @@ def ranges(writes):
 
 def grains(writes):
     """The set of 64 KiB pieces of the disk that writes touch."""
-    return {g for offset, length in writes if length for g in range(offset // GRAIN, (offset + length - 1) // GRAIN + 1)}
+    return {
+        g for offset, length in writes if length for g in range(offset // GRAIN, (offset + length - 1) // GRAIN + 1)
+    }
 
 
 def record_requests(volume):
     """Snapshot a volume; what is written from then on goes to a recorder."""
+    volume.deltas.clear()
     volume.snapshot("exact")
-    volume.deltas[-1] = Recorder()
+    volume.deltas[:] = [Recorder()]
     return volume.deltas[-1]
 
 
@@ -76,11 +70,11 @@ class Pair:
         self.names, self.saved, self.count = [], None, 0
         self.snapshot()
 
-    def name(self, rnd, longest=20):
+    def name(self, rnd, shortest=0, longest=20):
         """Return a name that differs from all others in its first letters."""
         self.count += 1
-        start = f"{rnd.choice(LETTERS)}{rnd.choice(LETTERS)}{self.count}."
-        return (start + "".join(rnd.choice(LETTERS) for _ in range(rnd.randrange(longest))))[:250]
+        letters = "".join(rnd.choice(LETTERS) for _ in range(rnd.randint(shortest, longest)))
+        return f"{rnd.choice(LETTERS)}{rnd.choice(LETTERS)}{self.count}.{letters}"
 
     def do(self, op, *args):
         """Do an operation on both and compare; False where the volume says that it is full."""
@@ -142,7 +136,7 @@ class AgainstReference(RuleBasedStateMachine):
         self.pair = pair = Pair(size * MIB)
         self.rnd = rnd = random.Random(files)
         for _ in range(files):
-            pair.do("create", pair.name(rnd, 60), rnd.randrange(9000))
+            pair.do("create", pair.name(rnd, 0, 60), rnd.randrange(9000))
         spare = pair.volume.free_bytes - int((1 - filled) * size * MIB)
         if spare > 0:
             pair.do("create", "filler", spare)
@@ -150,9 +144,12 @@ class AgainstReference(RuleBasedStateMachine):
     def pick(self, which):
         return self.pair.names[which % len(self.pair.names)]
 
-    @rule(size=st.one_of(st.integers(0, 1100), st.integers(0, 70_000), st.integers(0, 3 << 20)), length=st.integers(1, 200))
+    @rule(
+        size=st.one_of(st.integers(0, 1100), st.integers(0, 70_000), st.integers(0, 3 << 20)),
+        length=st.integers(1, 200),
+    )
     def create(self, size, length):
-        self.pair.do("create", self.pair.name(self.rnd, length), size)
+        self.pair.do("create", self.pair.name(self.rnd, length, length), size)
 
     @precondition(lambda self: self.pair.names)
     @rule(which=st.integers(0, 999), size=st.one_of(st.integers(1, 900), st.integers(1, 300_000)))
@@ -197,14 +194,15 @@ TestAgainstReference = AgainstReference.TestCase
 
 def many_names(pair, rnd):
     """Hundreds of names of up to 250 letters, deleted in bulk: a deep index that splits, shrinks and moves."""
-    for _ in range(500):
-        pair.do("create", pair.name(rnd, 240), rnd.randrange(1200))
+    shortest = rnd.choice([0, 120])
+    for _ in range(700):
+        pair.do("create", pair.name(rnd, shortest, 240), rnd.randrange(900))
     pair.snapshot()
     for _ in range(40):
         for name in rnd.sample(pair.names, rnd.randrange(1, 60)):
             pair.do("delete", name)
         for _ in range(rnd.randrange(1, 60)):
-            pair.do("create", pair.name(rnd, 240), rnd.choice([0, rnd.randrange(1200), rnd.randrange(30_000)]))
+            pair.do("create", pair.name(rnd, shortest, 240), rnd.choice([0, rnd.randrange(900), rnd.randrange(30_000)]))
         if pair.names:
             pair.do("append", rnd.choice(pair.names), rnd.randrange(1, 900))
 
@@ -214,11 +212,11 @@ def holes(pair, rnd):
     while pair.do("create", pair.name(rnd), rnd.randrange(1000, 9000)):
         pass
     pair.snapshot()
-    for _ in range(14):
+    for _ in range(10):
         for name in rnd.sample(pair.names, min(len(pair.names), rnd.randrange(50, 400))):
             pair.do("delete", name)
         for share in (0.5, 0.3, 0.9):
-            pair.do("create", pair.name(rnd, 100), int(pair.volume.free_bytes * share))
+            pair.do("create", pair.name(rnd, 0, 100), int(pair.volume.free_bytes * share))
         pair.do("append", rnd.choice(pair.names[-4:]), rnd.randrange(1, 200_000))
         while pair.do("create", pair.name(rnd), rnd.randrange(1000, 9000)):
             pass
@@ -248,10 +246,10 @@ def aged(pair, rnd):
 @pytest.mark.parametrize(
     ("kind", "mib", "seed", "reached"),
     [
-        (many_names, 64, 1, {"split at depth 4", "parent split first", "block dropped", "split for an heir"}),
-        (many_names, 16, 2, {"split at depth 3", "0x90 moved to an extent record", "block dropped"}),
+        (many_names, 64, 9, {"split at depth 4", "parent split first", "block dropped", "split for an heir"}),
+        (many_names, 16, 7, {"split at depth 4", "0x90 moved to an extent record", "root goes down"}),
         (holes, 16, 3, {"attribute list", "extent record", "0x20 to clusters"}),
-        (holes, 40, 4, {"attribute list", "extent record", "split at depth 3"}),
+        (holes, 33, 4, {"attribute list", "extent record", "split at depth 3"}),
         (aged, 24, 5, {"0x80 to clusters", "split at depth 1"}),
         (aged, 64, 6, {"0x80 to clusters"}),
         (aged, 4300, 7, {"0x80 to clusters"}),
@@ -264,127 +262,6 @@ def test_long_sequence_equals_the_reference(kind, mib, seed, reached):
     pair.compare_all("at the end")
     seen = pair.reference.metadata.seen
     assert reached <= set(seen), f"the sequence no longer reaches {reached - set(seen)}; it reaches {Counter(seen)}"
-
-
-# --- real runs -----------------------------------------------------------------------------------------------------
-
-
-def replay(path, mib):
-    """Replay a measured run.
-
-    Returns
-    -------
-    list of tuple
-        Step, operation, file, used bytes (simulated, measured), delta bytes (simulated, measured) of each row.
-    """
-    volume, delta, found = Volume(mib * MIB, policy="ntfs3g"), None, []
-    with path.open(newline="") as rows:
-        for row in csv.DictReader(rows):
-            op, name, size = row["op"], row["file"], int(row["bytes"])
-            if op in ("base", "create"):
-                volume.create(name, size)
-            elif op == "append":
-                volume.append(name, size)
-            elif op.startswith("overwrite@"):
-                volume.overwrite(name, int(op.removeprefix("overwrite@")), size)
-            elif op == "delete":
-                volume.delete(name)
-            else:
-                assert op == "mount", op
-                delta = volume.snapshot("qcow2", cluster_size=GRAIN)
-            if delta is not None:
-                used, length = int(row["guest_used_bytes"]), int(row["delta_file_bytes"])
-                found.append((int(row["step"]), op, name, (volume.used_bytes, used), (delta.file_bytes, length)))
-    volume.check_invariants()
-    return found
-
-
-def check_run(path, mib, note=""):
-    """The volume follows a measured run: its use at every step, its delta exactly."""
-    rows = replay(path, mib)
-    assert len(rows) > 10, f"{path.name}: only {len(rows)} measured rows {note}"
-    for step, op, name, (used, real), _ in rows:
-        assert used == real, f"{path.name} step {step} {op} {name}: {(used - real) // CLUSTER:+} clusters in use {note}"
-    errors = [abs(delta / real - 1) for *_, (delta, real) in rows]
-    late = [error for error, row in zip(errors, rows, strict=True) if row[4][1] > 16 * MIB]
-    assert statistics.median(errors) <= 0.01, f"{path.name}: median error {statistics.median(errors):.3%} {note}"
-    assert max(late, default=0) <= 0.05, f"{path.name}: worst error {max(late):.3%} {note}"
-    for step, op, name, _, (delta, real) in rows:
-        assert delta == real, f"{path.name} step {step} {op} {name}: delta {delta} B, measured {real} B {note}"
-
-
-@pytest.mark.parametrize("name", MEASURED)
-def test_measured_run(name):
-    check_run(ROOT / "data" / "measured" / f"{name}.csv", MEASURED[name])
-
-
-def test_measured_runs_are_the_originals(shared):
-    for name in MEASURED:
-        original = shared / "measured" / f"{name}.csv"
-        assert (ROOT / "data" / "measured" / original.name).read_bytes() == original.read_bytes()
-
-
-def test_reference_follows_a_measured_run():
-    """The reference itself is held to the real driver, so that it is more than the kernels' mirror."""
-    reference, used = ReferenceNtfs3g(MEASURED["mixed_21"] * MIB), []
-    with (ROOT / "data" / "measured" / "mixed_21.csv").open(newline="") as rows:
-        for row in csv.DictReader(rows):
-            op, size = row["op"].partition("@"), int(row["bytes"])
-            if op[0] == "mount":
-                reference.mount()
-            elif op[0] == "overwrite":
-                reference.overwrite(row["file"], int(op[2]), size)
-            elif op[0] == "delete":
-                reference.delete(row["file"])
-            else:
-                (reference.append if op[0] == "append" else reference.create)(row["file"], size)
-            if row["guest_used_bytes"]:
-                used.append((row["step"], reference.used_clusters * CLUSTER, int(row["guest_used_bytes"])))
-    assert len(used) == 501
-    assert [u for u in used if u[1] != u[2]] == []
-
-
-def rig():
-    """Path of the tool that makes runs; skips where it cannot work here."""
-    tool = SHARED / "tools" / "real_ntfs_churn.py"
-    if not tool.is_file():
-        pytest.skip(f"the tool that makes runs is absent: {tool}")
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("mounting NTFS needs root")
-    missing = [p for p in ("qemu-img", "qemu-storage-daemon", "mkntfs", "ntfs-3g", "umount") if not shutil.which(p)]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (packages qemu-utils, qemu-system-common, ntfs-3g)")
-    try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
-    except OSError as error:
-        pytest.skip(f"/dev/fuse cannot be used: {error.strerror}")
-    return tool
-
-
-@pytest.mark.rig
-@pytest.mark.parametrize(("kind", "steps"), [("blog", 12), ("churn", 250), ("mixed", 250)])
-def test_fresh_run_of_the_real_driver(kind, steps, tmp_path):
-    """A run that nobody has seen. To repeat a failure: CLONESIM_RIG_SEED=<the seed it prints>."""
-    tool = rig()
-    seed = int(os.environ.get("CLONESIM_RIG_SEED") or int.from_bytes(os.urandom(4), "little"))
-    rnd = random.Random(f"{kind} {seed}")
-    mib, fill = rnd.randrange(100, 400), round(rnd.uniform(0.1, 0.6), 2)
-    out, argv = tmp_path / f"{kind}_{seed}.csv", [kind, str(seed), str(mib), str(fill), str(steps)]
-    note = f"[CLONESIM_RIG_SEED={seed}: {tool.name} {' '.join(argv)}]"
-    print(note)
-    try:
-        done = subprocess.run([sys.executable, tool, *argv, out], capture_output=True, text=True, timeout=120)
-    finally:
-        unmount(tmp_path)
-    assert done.returncode == 0, f"the tool failed {note}: {done.stderr[-500:]}"
-    check_run(out, mib, note)
-
-
-def unmount(folder: Path):
-    """Leave no mount behind, whatever happened to the tool."""
-    for line in Path("/proc/mounts").read_text().splitlines():
-        if line.split()[1].startswith(str(folder)):
-            subprocess.run(["umount", "-l", line.split()[1]], check=False)
 
 
 # --- revert --------------------------------------------------------------------------------------------------------

@@ -106,10 +106,19 @@ def _copy_regions(m: Arena, new: Arena) -> None:
 
 def _last_used(words: Arena) -> int:
     """Words up to the last one that is not zero, so that copying commits no untouched memory."""
-    step, end = 1 << 16, words.size
+    step, end = a.PAGE, words.size
     while end > 0 and not words[max(0, end - step) : end].any():
         end = max(0, end - step)
     return end
+
+
+def used_words(m: Arena) -> int:
+    """Words of an arena that are in use: its header, each region up to its last word that is not zero, saved pages."""
+    total = a.PAGE + int(m[a.TOUCHED]) * a.PAGE
+    for r in range(a.REGIONS):
+        first, words = (int(v) for v in m[a.REGION + 2 * r : a.REGION + 2 * r + 2])
+        total += _last_used(m[first : first + words]) if r != a.R_OUT else 0
+    return int(total)
 
 
 def _copy_queue(m: Arena, new: Arena) -> None:

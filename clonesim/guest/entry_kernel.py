@@ -37,7 +37,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = ""
+KERNELS = "0d6bd41ff68c79a9"
 
 
 @entry

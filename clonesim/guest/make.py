@@ -69,6 +69,9 @@ class Settings:
 
     def _check_geometry(self) -> None:
         size, offset = self.cluster_bytes, self.values["partition_offset"]
+        if self.disk_bytes % SECTOR:
+            allowed = "a disk has whole sectors of 512 B"
+            raise ParameterError("size", self.disk_bytes, allowed, f"Try {-(-self.disk_bytes // SECTOR) * SECTOR}.")
         if size & (size - 1):
             raise ParameterError("cluster_size", size, "a power of two from 512 B to 64 KiB is needed")
         if offset % SECTOR:

@@ -15,7 +15,7 @@ from clonesim.guest import arena_kernel as a
 from clonesim.guest import entry_kernel as entry
 from clonesim.guest import file_kernel as file
 from clonesim.guest import volume_kernel as kernel
-from clonesim.guest.arena import longer_region
+from clonesim.guest.arena import longer_region, used_words
 from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
@@ -156,6 +156,11 @@ class Volume:
     def clock(self) -> float:
         """Seconds since the volume was made. [s]"""
         return int(self._arena[NOW]) / _NANO
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the volume's state: every region up to its last word in use, and the pages saved for `revert`. [B]"""
+        return used_words(self._arena) * 8
 
     @property
     def free_runs(self) -> int:

@@ -63,7 +63,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.ops import FileOp
 
-KERNELS = ""
+KERNELS = "0d6bd41ff68c79a9"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]

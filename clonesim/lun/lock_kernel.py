@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = ""
+KERNELS = "0d6bd41ff68c79a9"
 
 FIFO = 0
 
