@@ -41,7 +41,7 @@ OPS_DTYPE = np.dtype(
         ("time_s", np.float64),  # start of the operation, seconds since the scenario's start
         ("offset", np.int64),  # byte offset in the file
         ("length", np.int64),  # bytes
-        ("file", np.int64),  # file number, 0 .. 2**31 - 1
+        ("file", np.int64),  # file number, 0 .. 2**24 - 1
         ("op", np.int64),  # FileOp
         ("source", np.int32),  # index of the write source
         ("disk", np.int32),  # index of the clone's disk

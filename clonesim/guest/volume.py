@@ -25,7 +25,7 @@ from clonesim.guest.windows_file_kernel import NAME_UNITS
 from clonesim.ops import OPS_DTYPE, Requests
 from clonesim.units import GIB, format_size, parse_duration, parse_size
 
-LARGEST_FILE_NUMBER = 2**31 - 1
+LARGEST_FILE_NUMBER = 2**24 - 1  # numbers are slots of a table: 128 MiB for the highest
 LATEST_S = 1e9  # the volume's clock goes up to there [s]
 _NANO = 1_000_000_000
 _OP_ERRORS = {

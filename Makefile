@@ -1,0 +1,44 @@
+# Everything runs in an own virtual environment; a fresh machine needs python3 (3.11 or later, with venv) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/installed
+
+.PHONY: setup demo test lint types unit bench kernels clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,lint]"
+	touch $@
+
+demo: setup  ## the experiment under every policy, then the main job on the packaged trace; charts in out/demo
+	$(BIN)/clonesim demo
+
+test: setup lint types unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/stamp_kernels.py --check
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/python -m clonesim experiment --size "1 GiB" --used "256 MiB" --file "64 MiB" --rounds 2  # compiles the kernels once
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python benchmarks/bench_replay.py
+	$(BIN)/python benchmarks/bench_traces.py
+	$(BIN)/python benchmarks/bench_apply.py
+	$(BIN)/python benchmarks/bench_startup.py
+
+kernels:  ## after editing a kernel: make every cached kernel new
+	$(PYTHON) tools/stamp_kernels.py
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
