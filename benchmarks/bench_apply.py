@@ -1,9 +1,9 @@
 """File operations a second on an aged volume: `Volume.apply` on 40 GiB, 80 % full, policy `windows`.
 
-Ageing: files of lognormal size (mu 9.48, sigma 2.4566 in ln bytes: Impressions, FAST'09; capped at 1 GiB) fill the volume to
-98 %, then random ones are deleted until it is 80 % full, which leaves more than 20,000 free runs. Timed is what follows: creates
-and deletes of random files that keep it at 80 %, one operation every 10 ms of guest time. Each repeat goes on from the same
-aged state (a snapshot and `revert`). Run: python benchmarks/bench_apply.py
+Ageing: files of lognormal size (mu 9.48, sigma 2.4566 in ln bytes: Impressions, FAST'09; capped at 1 GiB) fill the
+volume to 98 %, then random ones are deleted until it is 80 % full, which leaves more than 20,000 free runs. Timed is
+what follows: creates and deletes of random files that keep it at 80 %, one operation every 10 ms of guest time. Each
+repeat goes on from the same aged state (a snapshot and `revert`). Run: python benchmarks/bench_apply.py
 """
 
 from __future__ import annotations

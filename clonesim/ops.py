@@ -77,4 +77,5 @@ class Requests:
     @property
     def writes(self) -> NDArray[np.bool_]:
         """Mask of the requests that put data on the disk. (n,) bool array."""
-        return (self.op == BlockOp.WRITE) | (self.op == BlockOp.WRITE_SAME)
+        mask: NDArray[np.bool_] = (self.op == BlockOp.WRITE) | (self.op == BlockOp.WRITE_SAME)
+        return mask

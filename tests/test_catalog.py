@@ -49,7 +49,10 @@ def test_an_entry_without_a_source_is_refused():
 def test_kernels_carry_the_stamp_of_all_kernel_sources():
     """Numba's cache does not notice an edited callee in another file; the stamp makes every cached kernel new."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "stamp_kernels.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "tools" / "stamp_kernels.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

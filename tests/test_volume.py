@@ -301,7 +301,7 @@ def test_usn_journal_walks_through_free_space():
     start = vol.used_bytes
     vol.create("a")
     places, most = set(), 0
-    for k in range(2000):
+    for _ in range(2000):
         before = vol.bitmap
         vol.append("a", 1)
         places |= set(np.flatnonzero(vol.bitmap & ~before).tolist())

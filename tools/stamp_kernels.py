@@ -1,7 +1,7 @@
 """Write the hash of all kernel sources into every kernel file.
 
-Numba caches a compiled kernel by its own file only, so an edited callee in another file would go unnoticed. With the hash of
-all kernel files (and of what they take constants from) in each of them, any edit makes every cached kernel new.
+Numba caches a compiled kernel by its own file only, so an edited callee in another file would go unnoticed. With the
+hash of all kernel files (and of what they take constants from) in each of them, any edit makes every cached kernel new.
 Run: python tools/stamp_kernels.py [--check]
 """
 

@@ -12,18 +12,19 @@ from clonesim.guest.runs_kernel import BLOCK, ENTRY
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, WAITING
 
 Arena = NDArray[np.int64]
-TOGETHER = {  # regions that only make sense with each other's room
+Word = int | np.int64  # kernel constants are np.int64
+TOGETHER: dict[Word, tuple[Word, ...]] = {  # regions that only make sense with each other's room
     a.R_RUNS: (a.R_RUNS, a.R_RUNS_DIR, a.R_SIZES, a.R_SIZES_DIR),
     a.R_FILE: (a.R_FILE, a.R_MFT),
     a.R_NODE: (a.R_NODE, a.R_BLOCK),
 }
 
 
-def _pages(words: int) -> int:
-    return -(-words // a.PAGE)
+def _pages(words: Word) -> int:
+    return int(-(-words // a.PAGE))
 
 
-def _lay_out(rooms: list[int]) -> Arena:
+def _lay_out(rooms: list[Word]) -> Arena:
     """An empty arena whose regions have at least so many words each. Untouched pages cost no memory."""
     rooms = [_pages(words) * a.PAGE for words in rooms]
     pages = 1 + sum(_pages(r) for i, r in enumerate(rooms) if i not in (a.R_DIRTY, a.R_TOUCHED))
@@ -44,7 +45,7 @@ def _lay_out(rooms: list[int]) -> Arena:
 def new_arena(clusters: int) -> Arena:
     """Empty arena for a volume of so many clusters."""
     words = -(-clusters // 64) + 2
-    rooms = [0] * a.REGIONS
+    rooms: list[Word] = [0] * int(a.REGIONS)
     rooms[a.R_BITMAP] = rooms[a.R_WRITTEN] = words
     rooms[a.R_RUNS_DIR] = rooms[a.R_SIZES_DIR] = 256 * ENTRY
     rooms[a.R_RUNS] = rooms[a.R_SIZES] = 256 * BLOCK
@@ -58,9 +59,9 @@ def new_arena(clusters: int) -> Arena:
     return _lay_out(rooms)
 
 
-def longer_region(m: Arena, region: int, words: int) -> Arena:
-    """Copy of an arena in which a region (and those that belong to it) has twice the room, and at least `words` free."""
-    rooms = [int(m[a.REGION + 2 * r + 1]) for r in range(a.REGIONS)]
+def longer_region(m: Arena, region: Word, words: int) -> Arena:
+    """Copy of an arena where a region (and those that belong to it) has twice the room, and at least `words` free."""
+    rooms: list[Word] = [int(m[a.REGION + 2 * r + 1]) for r in range(a.REGIONS)]
     for r in TOGETHER.get(region, (region,)):
         rooms[r] = 2 * rooms[r] + (words if r in (region, a.R_EXTENT) else 0)
         if region == a.R_FILE:
@@ -106,7 +107,7 @@ def _copy_regions(m: Arena, new: Arena) -> None:
 
 def _last_used(words: Arena) -> int:
     """Words up to the last one that is not zero, so that copying commits no untouched memory."""
-    step, end = a.PAGE, words.size
+    step, end = int(a.PAGE), words.size
     while end > 0 and not words[max(0, end - step) : end].any():
         end = max(0, end - step)
     return end

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page
@@ -50,8 +50,8 @@ REGION = np.int64(4)  # header word of region 0's first word; 2 words a region
 SCALARS = REGION + 2 * REGIONS  # first header word that other kernels may use
 
 
-# Kernels called by kernels only take the arena as a pointer to its words: no bounds, strides or counts travel along, which
-# keeps compiling them an order of magnitude cheaper. Kernels called from Python are `entry` and take the array.
+# Kernels called by kernels only take the arena as a pointer to its words: no bounds, strides or counts travel along,
+# which keeps compiling them an order of magnitude cheaper. Kernels called from Python are `entry` and take the array.
 inner = njit(error_model="numpy")
 entry = njit(cache=True, error_model="numpy")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from clonesim.guest import file_kernel as file
 from clonesim.guest import index_kernel as index
 from clonesim.guest import runs_kernel as runs
 from clonesim.guest import space_kernel as space
-from clonesim.guest.arena import Arena
+from clonesim.guest.arena import Arena, Word
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
 
 SYSTEM_RECORDS = range(12)
@@ -60,10 +62,10 @@ def _streams(m: Arena, records: list[int]) -> list[int]:
 def _queue(m: Arena) -> list[tuple[int, int]]:
     first, slots = int(a.base(m, a.R_QUEUE)), int(a.room(m, a.R_QUEUE)) // space.WAITING
     words = [int(m[first + space.WAITING * (k % slots)]) for k in range(m[space.QUEUE_HEAD], m[space.QUEUE_TAIL])]
-    return [(word >> runs.FIELD, word & runs.MASK) for word in words]
+    return [(word >> int(runs.FIELD), word & int(runs.MASK)) for word in words]
 
 
-def _bits(m: Arena, region: int, count: int) -> NDArray[np.uint8]:
+def _bits(m: Arena, region: Word, count: int) -> NDArray[np.uint8]:
     first = int(a.base(m, region))
     words = m[first : first - (-count // 64)]
     return np.unpackbits(words.view(np.uint8), bitorder="little", count=count)
@@ -86,8 +88,9 @@ def _keys(m: Arena, which: int) -> list[int]:
 
 def _check_runs(m: Arena, bits: NDArray[np.uint8]) -> None:
     by_address, by_size = _keys(m, runs.BY_ADDRESS), _keys(m, runs.BY_SIZE)
-    found = [(k >> 60, k >> 30 & runs.MASK, k & runs.MASK) for k in by_address]
-    assert sorted((k >> 60, k & runs.MASK, k >> 30 & runs.MASK) for k in by_size) == found, "the two lists differ"
+    mask = int(runs.MASK)
+    found = [(k >> 60, k >> 30 & mask, k & mask) for k in by_address]
+    assert sorted((k >> 60, k & mask, k >> 30 & mask) for k in by_size) == found, "the two lists differ"
     free = np.zeros(bits.size, np.uint8)
     written = _bits(m, a.R_WRITTEN, bits.size)
     inside = np.zeros(bits.size, bool)
@@ -126,4 +129,4 @@ def _check_directory(m: Arena, records: list[int]) -> None:
 
     walk(-1)
     assert sorted(seen) == sorted([*SYSTEM_RECORDS, *records]), "the directory and the files differ"
-    assert all(index.is_less(m, f, g) for f, g in zip(seen, seen[1:], strict=False)), "the directory is out of order"
+    assert all(index.is_less(m, f, g) for f, g in pairwise(seen)), "the directory is out of order"

@@ -1,8 +1,9 @@
 """Files: a record per MFT record, and extents in chunks that double.
 
 A record has five words: size and name length; where its chunk of extents is; two words that sort its name; where its
-table of attributes is, for the few files that need one. An extent is one word, virtual cluster (VCN) | logical cluster (LCN); its length is the distance to the next extent's VCN, or to the
-file's end. Chunks hold 1, 2, 4, ... extents; free chunks of a size are chained.
+table of attributes is, for the few files that need one. An extent is one word, virtual cluster (VCN) | logical cluster
+(LCN); its length is the distance to the next extent's VCN, or to the file's end. Chunks hold 1, 2, 4, ... extents; free
+chunks of a size are chained.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart,
 from clonesim.guest.policy_kernel import POLICY_SCALARS
 from clonesim.guest.runs_kernel import FIELD, MASK
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 RECORD = np.int64(5)  # words of a record
 SIZE_BITS = np.int64(48)

@@ -25,7 +25,7 @@ from clonesim.guest.request_kernel import GUEST_PAGE, write_pages, write_stream
 from clonesim.guest.runs_kernel import FIELD
 from clonesim.guest.space_kernel import allocate, free_clusters, free_run, reserve
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 USN_JOURNAL = np.int64(11)  # $Extend: its $UsnJrnl is kept in this record
 

@@ -111,7 +111,7 @@ def mkntfs_layout(disk_bytes: int) -> Layout:
     at = layout.zone_end + 2  # behind the root directory's security descriptor, which `format_ntfs3g` places
     at = layout.place(5, at, 4 * KIB, size)
     at = layout.place(4, at, ATTRDEF_BYTES, size)
-    at = layout.place(6, at, -(-(-(-clusters // 8)) // 8) * 8, size)
+    at = layout.place(6, at, -(-clusters // 64) * 8, size)
     layout.place(10, layout.place(9, at, SECURE_BYTES, size), UPCASE_BYTES, size)
     return layout
 

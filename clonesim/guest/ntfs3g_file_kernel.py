@@ -44,7 +44,7 @@ from clonesim.guest.ntfs3g_record_kernel import map_stream, ntfs3g_give_record, 
 from clonesim.guest.request_kernel import write_stream
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 PAGE = np.int64(4096)  # of the host's page cache [B]
 

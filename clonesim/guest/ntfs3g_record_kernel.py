@@ -56,7 +56,7 @@ from clonesim.guest.ntfs3g_space_kernel import DATA_ZONE, MFT_ZONE, ntfs3g_take
 from clonesim.guest.request_kernel import write_stream
 from clonesim.guest.space_kernel import USED, allocate, end_cluster, free_extents
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 FIRST_FILE = np.int64(64)  # no file gets a record below this one
 MFT_GROWTH = np.int64(4)  # clusters

@@ -32,7 +32,7 @@ from clonesim.guest.runs_kernel import (
     run_holding,
 )
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 FRESH_FIRST, BEST_FIT, FIRST_FIT, NEXT_FIT, WORST_FIT, WINDOWS, NTFS3G = np.arange(7)
 

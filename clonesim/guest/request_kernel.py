@@ -15,7 +15,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 REQUEST = np.int64(4)  # words of a request: time [ns], operation | source << 8, offset [B], length [B]

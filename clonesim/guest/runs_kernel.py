@@ -33,7 +33,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

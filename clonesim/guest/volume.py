@@ -15,11 +15,11 @@ from clonesim.guest import arena_kernel as a
 from clonesim.guest import entry_kernel as entry
 from clonesim.guest import file_kernel as file
 from clonesim.guest import volume_kernel as kernel
-from clonesim.guest.arena import longer_region, used_words
+from clonesim.guest.arena import Word, longer_region, used_words
 from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
-from clonesim.guest.request_kernel import NOW, OUT, REQUEST
+from clonesim.guest.request_kernel import EMIT, NOW, OUT, REQUEST
 from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 from clonesim.ops import OPS_DTYPE, Requests
@@ -159,7 +159,7 @@ class Volume:
 
     @property
     def state_bytes(self) -> int:
-        """Memory of the volume's state: every region up to its last word in use, and the pages saved for `revert`. [B]"""
+        """Memory of the volume's state: each region up to its last used word, and the pages saved for `revert`. [B]"""
         return used_words(self._arena) * 8
 
     @property
@@ -194,8 +194,8 @@ class Volume:
         return pd.DataFrame(entry.extents_of(self._arena, self._record(name)), columns=["vcn", "lcn", "clusters"])
 
     def check_invariants(self) -> None:
-        """Check that clusters, files, free runs and directory agree; O(volume). Raises AssertionError that says what."""
-        check_volume(self._arena, [record for record in self._records()])
+        """Check that clusters, files, free runs and directory agree; O(volume). The AssertionError says what broke."""
+        check_volume(self._arena, list(self._records()))
 
     # --- operations -----------------------------------------------------------------------------------------------
 
@@ -213,13 +213,13 @@ class Volume:
             raise FileNameError(f"name={name!r}: the file exists already. Delete it first, or append to it.")
         length = parse_size(size, "size")
         self._name(name, self._run(kernel.CREATE, -1, 0, length, name))
-        self._after(length)
+        self._after()
 
     def append(self, name: str | int, size: str | int) -> None:
         """Append bytes to a file as a stream: the guest does not know how many will come."""
         f, length = self._record(name), parse_size(size, "size", least=1)
         self._run(kernel.APPEND, f, 0, length)
-        self._after(length)
+        self._after()
 
     def overwrite(self, name: str | int, offset: str | int, size: str | int) -> None:
         """Write inside a file, in place."""
@@ -229,13 +229,13 @@ class Volume:
             allowed = f"an overwrite of {length} B must end inside the file, at {end} B at most"
             raise ParameterError("offset", offset, allowed, "Append what lies behind the end.")
         self._run(kernel.OVERWRITE, f, start, length)
-        self._after(length)
+        self._after()
 
     def delete(self, name: str | int) -> None:
         """Delete a file. Its clusters stay in quarantine until the next checkpoint."""
         self._run(kernel.DELETE, self._record(name), 0, 0)
         self._name(name, None)
-        self._after(0)
+        self._after()
 
     def rename(self, old: str | int, new: str | int) -> None:
         """Give a file another name; a file of that name is deleted (the safe-save of office programs)."""
@@ -246,12 +246,12 @@ class Volume:
         self._run(kernel.RENAME, f, self._find(new), 0, new)
         self._name(old, None)
         self._name(new, f)
-        self._after(0)
+        self._after()
 
     def trim(self) -> None:
         """Discard all free space, as a retrim does; quarantined clusters are released first."""
         self._run(kernel.TRIM, -1, 0, 0)
-        self._after(0)
+        self._after()
 
     def advance(self, duration: str | float) -> None:
         """Let time pass; checkpoints whose time has come are done."""
@@ -301,7 +301,7 @@ class Volume:
         """
         parent = self.deltas[-1] if self.deltas else None
         delta = Delta(format, self.settings.disk_bytes, parent=parent, **parameters)
-        self._arena[kernel.EMIT] = 1
+        self._arena[EMIT] = 1
         entry.boot(self._arena)
         self._undo = {}
         self.deltas.append(delta)
@@ -322,7 +322,7 @@ class Volume:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _bits(self, region: int) -> NDArray[np.bool_]:
+    def _bits(self, region: Word) -> NDArray[np.bool_]:
         first = int(self._arena[a.REGION + 2 * region])
         words = self._arena[first : first - (-self.clusters // 64)]
         return np.unpackbits(words.view(np.uint8), bitorder="little", count=self.clusters).view(np.bool_)
@@ -337,7 +337,8 @@ class Volume:
     def _find(self, name: str | int) -> int:
         if isinstance(name, str):
             return self._files.get(name, -1)
-        return int(entry.slot_of(self._arena, name)) if 0 <= name <= LARGEST_FILE_NUMBER else -1
+        known = type(name) is int and 0 <= name <= LARGEST_FILE_NUMBER  # True is no number
+        return int(entry.slot_of(self._arena, name)) if known else -1
 
     def _record(self, name: str | int) -> int:
         f = self._find(name)
@@ -346,7 +347,7 @@ class Volume:
         return f
 
     def _check_name(self, name: str | int) -> None:
-        if isinstance(name, str) and 0 < len(name) and name_units(name) <= LONGEST_NAME and "/" not in name:
+        if isinstance(name, str) and name and name_units(name) <= LONGEST_NAME and "/" not in name:
             return
         if type(name) is int and 0 <= name <= LARGEST_FILE_NUMBER:
             return
@@ -391,7 +392,7 @@ class Volume:
             else:
                 self._arena = longer_region(self._arena, value, words)
 
-    def _after(self, length: int) -> None:
+    def _after(self) -> None:
         """Hand the requests on and let the clock run to the next checkpoint."""
         self._take_requests()
         if self.auto_checkpoint:

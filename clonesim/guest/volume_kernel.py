@@ -35,7 +35,8 @@ from clonesim.guest.file_kernel import (
     file_size,
 )
 from clonesim.guest.index_kernel import index_room
-from clonesim.guest.mft_kernel import LOWEST_FREE, MFT_STEP, lowest_record, mft_records
+from clonesim.guest.journal_kernel import USN_JOURNAL
+from clonesim.guest.mft_kernel import LOWEST_FREE, MFT, MFT_BITMAP, MFT_STEP, ROOT_INDEX, lowest_record, mft_records
 from clonesim.guest.ntfs3g_file_kernel import ntfs3g_create, ntfs3g_delete, ntfs3g_rename, ntfs3g_write
 from clonesim.guest.ntfs3g_record_kernel import NEXT_RECORD
 from clonesim.guest.ntfs3g_space_kernel import ntfs3g_mount
@@ -63,7 +64,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.ops import FileOp
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
@@ -101,21 +102,23 @@ def room_for(m, f, op, length):
     ntfs3g = m[POLICY] == NTFS3G
     pieces = need if ntfs3g else min(need, m[LIST + 4 * BY_ADDRESS + 3] + POOLS * waiting + 1)
     count = extents(m, f) if f >= 0 and op != TRIM else np.int64(0)
+    system = extents(m, MFT) + extents(m, MFT_BITMAP) + extents(m, ROOT_INDEX) + extents(m, USN_JOURNAL)
+    freed = count + extents(m, USN_JOURNAL)
     if m[EMIT]:
         moved = length // m[LONGEST_WRITE]
         if ntfs3g:
             moved = (length // PAGE_BYTES + 2) * REQUESTS_A_PAGE
         holes = free_runs(m) + POOLS * waiting if op == TRIM else np.int64(0)
         pages = m[CLUSTERS] // (8 * min(PAGE_BYTES, m[CLUSTER_BYTES]))
-        requests = moved + 3 * (pieces + count) + holes + pages + SLACK
+        requests = moved + 3 * (pieces + freed) + holes + pages + SLACK
         if request_room(m) < requests:
             return (FLUSH, 0, 0) if m[OUT] else (GROW, R_OUT, requests * 4)
-    if runs_room(m) < pieces + POOLS * (waiting + count) + SLACK:
-        return GROW, R_RUNS, pieces + POOLS * (waiting + count) + SLACK
-    if queue_room(m) < count + SLACK:
-        return GROW, R_QUEUE, 2 * (count + SLACK)
-    if extents_room(m) < 4 * (count + pieces) + SLACK:
-        return GROW, R_EXTENT, 4 * (count + pieces) + SLACK
+    if runs_room(m) < pieces + POOLS * (waiting + freed) + SLACK:
+        return GROW, R_RUNS, pieces + POOLS * (waiting + freed) + SLACK
+    if queue_room(m) < freed + SLACK:
+        return GROW, R_QUEUE, 2 * (freed + SLACK)
+    if extents_room(m) < 4 * (count + pieces + system) + SLACK:
+        return GROW, R_EXTENT, 4 * (count + pieces + system) + SLACK
     if index_room(m) < 64:
         return GROW, R_NODE, 0
     records = mft_records(m) + m[MFT_STEP] * m[CLUSTER_BYTES] // 1024 + pieces // 8 + SLACK

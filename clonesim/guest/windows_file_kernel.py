@@ -23,7 +23,7 @@ from clonesim.guest.ntfs3g_file_kernel import NTFS3G_FILE_SCALARS
 from clonesim.guest.request_kernel import write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 # Header words
 RESIDENT_LIMIT = NTFS3G_FILE_SCALARS  # content up to so many bytes stays in the MFT record

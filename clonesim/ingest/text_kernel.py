@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 # Roles of a column.
 IGNORED, TIME, OP, OFFSET, LENGTH, DEVICE, LEAD = 0, 1, 2, 3, 4, 5, 6

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "0d6bd41ff68c79a9"
+KERNELS = "1e2b0b3049812856"
 
 FIFO = 0
 
@@ -15,7 +15,7 @@ FIFO = 0
 def serve(
     locking: int,
     time_ns: Any,
-    host: Any,  # noqa: ARG001
+    host: Any,
     hold_ns: Any,
     wait_ns: Any,
     retries: Any,
