@@ -184,9 +184,10 @@ def test_trim_discards_all_free_space():
 @pytest.mark.parametrize(("policy", "cluster_size"), [("windows", 512), ("ntfs3g", None)])
 def test_trim_of_a_volume_with_very_many_holes(policy, cluster_size):
     """More discards than the list of requests has room for at first (65,536 requests)."""
-    vol = Volume("1 GiB", policy, cluster_size=cluster_size, os="windows-7")
-    rows = np.zeros(150_000, OPS_DTYPE)
-    rows["file"], rows["length"] = np.arange(150_000), 1000 if policy == "ntfs3g" else 800
+    count = 250_000 if policy == "ntfs3g" else 150_000
+    vol = Volume("2 GiB", policy, cluster_size=cluster_size, os="windows-7")
+    rows = np.zeros(count, OPS_DTYPE)
+    rows["file"], rows["length"] = np.arange(count), 1000 if policy == "ntfs3g" else 800
     vol.apply(rows)
     gone = rows[::2].copy()
     gone["op"], gone["time_s"] = FileOp.DELETE, 1000.0

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page

@@ -37,7 +37,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 
 @entry

@@ -14,7 +14,7 @@ from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart,
 from clonesim.guest.policy_kernel import POLICY_SCALARS
 from clonesim.guest.runs_kernel import FIELD, MASK
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 RECORD = np.int64(5)  # words of a record
 SIZE_BITS = np.int64(48)
@@ -25,9 +25,16 @@ CLASSES = np.int64(28)
 # Header words
 CLUSTERS = POLICY_SCALARS  # clusters of the volume
 CLUSTER_BYTES = CLUSTERS + 1
-CHUNK_FREE = CLUSTER_BYTES + 1  # first free chunk of each class, plus 1
+CLUSTER_SHIFT = CLUSTER_BYTES + 1  # log2 of it: dividing is slow
+CHUNK_FREE = CLUSTER_SHIFT + 1  # first free chunk of each class, plus 1
 CHUNK_NEXT = CHUNK_FREE + CLASSES  # words of the extent region ever used
 FILE_SCALARS = CHUNK_NEXT + 1
+
+
+@inner
+def clusters_for(m, size):
+    """Clusters that hold so many bytes."""
+    return (size + m[CLUSTER_BYTES] - 1) >> m[CLUSTER_SHIFT]
 
 
 @inner
@@ -74,7 +81,7 @@ def file_clusters(m, f):
     """Clusters that a file owns; 0 while its content is resident in the MFT."""
     if extents(m, f) == 0:
         return np.int64(0)
-    return (file_size(m, f) + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+    return clusters_for(m, file_size(m, f))
 
 
 @inner
@@ -93,13 +100,11 @@ def extent_lcn(m, f, i):
 def extent_holding(m, f, vcn):
     """Index of the extent that holds a virtual cluster."""
     apart()
-    chunk, low, high = chunk_at(m, f), 0, extents(m, f)
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if m[chunk + middle] >> FIELD <= vcn:
-            low = middle
-        else:
-            high = middle
+    chunk, low, left = chunk_at(m, f), np.int64(0), extents(m, f)
+    while left > 1:
+        half = left >> 1
+        low += half * (m[chunk + low + half] >> FIELD <= vcn)
+        left -= half
     return low
 
 

@@ -36,7 +36,7 @@ from clonesim.guest.directory_kernel import (
 )
 from clonesim.guest.file_kernel import name_units, record
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 NODE = np.int64(98)  # words of a node: at most 45 entries of the smallest size fit a block
 BLOCK_ROOM = np.int64(4096 - 24)  # bytes of a block for its header (40 with the update sequence) and entries
@@ -160,14 +160,14 @@ def search(m, f):
     key, block, depth = m[record(m, f) + 2], np.int64(-1), 0
     while True:
         at = node(m, block)
-        low, high = 0, m[at] & 0xFFFF
-        while low < high:
-            middle = (low + high) >> 1
-            here = m[at + 2 + 2 * middle]
-            if here < key or (here == key and is_less(m, m[at + 3 + 2 * middle] >> 32, f)):
-                low = middle + 1
-            else:
-                high = middle
+        count = m[at] & 0xFFFF
+        low, left = np.int64(0), count
+        while left > 0:  # no branch on the comparison: it cannot be predicted
+            half = (left + 1) >> 1
+            low += half * (m[at + 2 * (low + half)] < key)
+            left -= half
+        while low < count and m[at + 2 + 2 * low] == key and is_less(m, m[at + 3 + 2 * low] >> 32, f):
+            low += 1
         m[PATH + 2 * depth], m[PATH + 2 * depth + 1] = block, low
         depth += 1
         m[DEPTH] = depth

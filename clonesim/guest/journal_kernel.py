@@ -9,6 +9,7 @@ from clonesim.guest.file_kernel import (
     CLASS_BITS,
     CLUSTER_BYTES,
     chunk_at,
+    clusters_for,
     extent_holding,
     extent_lcn,
     extent_vcn,
@@ -25,7 +26,7 @@ from clonesim.guest.request_kernel import GUEST_PAGE, write_pages, write_stream
 from clonesim.guest.runs_kernel import FIELD
 from clonesim.guest.space_kernel import allocate, free_clusters, free_run, reserve
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 USN_JOURNAL = np.int64(11)  # $Extend: its $UsnJrnl is kept in this record
 
@@ -82,7 +83,7 @@ def write_journal(m):
         cut_journal(m)
         size = file_size(m, USN_JOURNAL)
     end = size + m[USN_BYTES]
-    have, want = file_clusters(m, USN_JOURNAL), (end + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+    have, want = file_clusters(m, USN_JOURNAL), clusters_for(m, end)
     if want > have and want - have + reserve(m) > free_clusters(m):
         return  # no space: this record is not kept, the change itself still happens
     if want > have:

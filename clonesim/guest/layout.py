@@ -119,6 +119,7 @@ def mkntfs_layout(disk_bytes: int) -> Layout:
 def format_volume(m: Arena, layout: Layout, cluster_bytes: int) -> None:
     """Write a layout into an empty arena: system files, their names in the root directory, the first free space."""
     m[file.CLUSTERS], m[file.CLUSTER_BYTES] = layout.clusters, cluster_bytes
+    m[file.CLUSTER_SHIFT] = cluster_bytes.bit_length() - 1
     m[runs.ZONE_START], m[runs.ZONE_END] = layout.zone_start, layout.zone_end
     m[ntfs3g_space.MFT_LCN], m[ntfs3g_space.BITMAP_LCN] = layout.files[0][0], layout.files[6][0]
     words = int(m[a.REGION + 2 * a.R_BITMAP + 1]) * 64

@@ -30,6 +30,7 @@ from clonesim.guest.attribute_kernel import (
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
     close_record,
+    clusters_for,
     extents,
     file_clusters,
     file_size,
@@ -44,7 +45,7 @@ from clonesim.guest.ntfs3g_record_kernel import map_stream, ntfs3g_give_record, 
 from clonesim.guest.request_kernel import write_stream
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 PAGE = np.int64(4096)  # of the host's page cache [B]
 
@@ -74,7 +75,7 @@ def sync_directory(m):
 def grow_data(m, f, offset, end):
     """Give a file the clusters for its bytes up to `end`; its run list may outgrow its record."""
     apart()
-    have, want = file_clusters(m, f), (end + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+    have, want = file_clusters(m, f), clusters_for(m, end)
     if want <= have:
         return
     listed = table(m, f) >= 0

@@ -50,13 +50,13 @@ from clonesim.guest.attribute_kernel import (
     table,
     up8,
 )
-from clonesim.guest.file_kernel import CLUSTER_BYTES, file_clusters, file_size, set_size
+from clonesim.guest.file_kernel import CLUSTER_BYTES, clusters_for, file_clusters, file_size, set_size
 from clonesim.guest.mft_kernel import MFT, MFT_BITMAP, mft_records, write_record
 from clonesim.guest.ntfs3g_space_kernel import DATA_ZONE, MFT_ZONE, ntfs3g_take
 from clonesim.guest.request_kernel import write_stream
 from clonesim.guest.space_kernel import USED, allocate, end_cluster, free_extents
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 FIRST_FILE = np.int64(64)  # no file gets a record below this one
 MFT_GROWTH = np.int64(4)  # clusters
@@ -177,7 +177,7 @@ def make_non_resident(m, f, i):
     if kind == INFORMATION or kind == NAME or kind == ROOT:
         return False
     stream = open_stream(m, f, kind)
-    clusters = (value + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+    clusters = clusters_for(m, value)
     if clusters:
         allocate(m, stream, ZERO, clusters, False)
     if not resize(m, f, i, STREAM_HEAD + name_bytes + mapping_pairs(m, stream, clusters, ZERO, EVERYTHING)[0]):
@@ -287,7 +287,7 @@ def set_list_size(m, f, size):
         if not attribute_resident(m, f, i):
             stream = stream_of(m, f, LIST)
             have = file_clusters(m, stream)
-            want = (size + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+            want = clusters_for(m, size)
             if want > have:
                 allocate(m, stream, have, want - have, False)
             set_size(m, stream, size)
@@ -337,7 +337,7 @@ def set_stream_size(m, f, kind, size):
         if not attribute_resident(m, f, i):
             stream = stream_of(m, f, kind)
             have = file_clusters(m, stream)
-            want = (size + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+            want = clusters_for(m, size)
             if want > have:
                 allocate(m, stream, have, want - have, False)
                 map_stream(m, f, kind, max(have - 1, 0), want)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import R_OUT, R_WRITTEN, apart, base, inner, room, set_bits
+from clonesim.guest.arena_kernel import R_OUT, R_WRITTEN, apart, base, bit, inner, room, set_bits
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
+    CLUSTER_SHIFT,
     FILE_SCALARS,
     extent_holding,
     extent_lcn,
@@ -15,9 +16,10 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
+SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again
 REQUEST = np.int64(4)  # words of a request: time [ns], operation | source << 8, offset [B], length [B]
 GUEST_PAGE = np.int64(4096)  # the guest writes its cache page by page [B]
 
@@ -61,15 +63,16 @@ def write_run(m, offset, length):
 def write_stream(m, f, offset, length):
     """Write bytes of a file's clusters, extent by extent."""
     apart()
-    size = m[CLUSTER_BYTES]
-    i = extent_holding(m, f, offset // size)
+    size, shift = m[CLUSTER_BYTES], m[CLUSTER_SHIFT]
+    i = extent_holding(m, f, offset >> shift)
     last = extents(m, f)
     while length > 0:
         into = offset - extent_vcn(m, f, i) * size
         piece = length if i + 1 == last else min(length, extent_vcn(m, f, i + 1) * size - offset)
         start = extent_lcn(m, f, i) * size + into
-        first = start // size
-        set_bits(m, R_WRITTEN, first, (start + piece + size - 1) // size - first)
+        first = start >> shift
+        if not 0 <= f < SYSTEM_FILES or not bit(m, R_WRITTEN, first):
+            set_bits(m, R_WRITTEN, first, ((start + piece + size - 1) >> shift) - first)
         write_run(m, start, piece)
         offset, length, i = offset + piece, length - piece, i + 1
 

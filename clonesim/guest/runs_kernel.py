@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from clonesim.guest.arena_kernel import (
+    NONE,
     R_BITMAP,
     R_RUNS,
     R_RUNS_DIR,
@@ -33,7 +34,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1
@@ -95,27 +96,25 @@ def find_entry(m, which, key):
     """Last directory entry whose lowest key is <= key; 0 where there is none."""
     apart()
     directory = base(m, R_RUNS_DIR + 2 * which)
-    low, high = 0, m[LIST + 4 * which]
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if m[directory + ENTRY * middle] <= key:
-            low = middle
-        else:
-            high = middle
+    low, left = np.int64(0), m[LIST + 4 * which]
+    while left > 1:  # no branch on the comparison: it cannot be predicted
+        half = left >> 1
+        low += half * (m[directory + ENTRY * (low + half)] <= key)
+        left -= half
     return low
 
 
 @inner
 def find_key(m, block, keys, key):
     """Number of keys of a block that are < key."""
-    low, high = 0, keys
-    while low < high:
-        middle = (low + high) >> 1
-        if m[block + middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    if keys == 0:
+        return np.int64(0)
+    low, left = np.int64(0), keys
+    while left > 1:
+        half = left >> 1
+        low += half * (m[block + low + half - 1] < key)
+        left -= half
+    return low + (m[block + low] < key)
 
 
 @inner
@@ -286,12 +285,32 @@ def at_most(m, which, key):
 
 
 @inner
+def around(m, key):
+    """The runs by address before and behind a key that is no run; -1 for none."""
+    apart()
+    entries = m[LIST + 4 * BY_ADDRESS]
+    if entries == 0:
+        return NONE, NONE
+    d = find_entry(m, BY_ADDRESS, key)
+    entry = entry_at(m, BY_ADDRESS, d)
+    keys, block = m[entry + 1] & 0xFFFF, block_at(m, BY_ADDRESS, entry)
+    i = find_key(m, block, keys, key)
+    before, after = NONE, NONE
+    if i > 0:
+        before = m[block + i - 1]
+    if i < keys:
+        after = m[block + i]
+    elif d + 1 < entries:
+        after = m[entry + ENTRY]
+    return before, after
+
+
+@inner
 def add_run(m, pool, start, length):
     """Put a run into both lists, joined with its free neighbours of the same pool."""
     apart()
     m[POOL_FREE + pool] += length
-    before = at_most(m, BY_ADDRESS, pack(pool, start, ZERO))
-    after = at_least(m, BY_ADDRESS, pack(pool, start, ZERO))
+    before, after = around(m, pack(pool, start, ZERO))
     joins_before = before >= 0 and key_pool(before) == pool and key_high(before) + key_low(before) == start
     joins_after = after >= 0 and key_pool(after) == pool and key_high(after) == start + length
     if joins_after:

@@ -29,6 +29,7 @@ from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
     CLUSTERS,
     RECORD,
+    clusters_for,
     extents,
     extents_room,
     file_clusters,
@@ -64,7 +65,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.ops import FileOp
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
@@ -90,7 +91,7 @@ def new_clusters(m, f, op, length):
     have = file_clusters(m, f) if op == APPEND else np.int64(0)
     if have == 0 and size + length <= m[RESIDENT_LIMIT] and m[POLICY] != NTFS3G:
         return np.int64(0)
-    return (size + length + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES] - have
+    return clusters_for(m, size + length) - have
 
 
 @inner

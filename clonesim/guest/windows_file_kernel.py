@@ -6,9 +6,9 @@ import numpy as np
 
 from clonesim.guest.arena_kernel import apart, inner, put
 from clonesim.guest.file_kernel import (
-    CLUSTER_BYTES,
     SIZE_BITS,
     close_record,
+    clusters_for,
     extents,
     file_clusters,
     file_size,
@@ -23,7 +23,7 @@ from clonesim.guest.ntfs3g_file_kernel import NTFS3G_FILE_SCALARS
 from clonesim.guest.request_kernel import write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 # Header words
 RESIDENT_LIMIT = NTFS3G_FILE_SCALARS  # content up to so many bytes stays in the MFT record
@@ -43,7 +43,7 @@ def grow_file(m, f, length, stream):
             set_size(m, f, end)
             return
         first = np.int64(0)
-    want = (end + m[CLUSTER_BYTES] - 1) // m[CLUSTER_BYTES]
+    want = clusters_for(m, end)
     if want > have:
         allocate(m, f, have, want - have, stream)
     set_size(m, f, end)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "1e2b0b3049812856"
+KERNELS = "cd63adccfe8e4600"
 
 FIFO = 0
 
