@@ -55,7 +55,7 @@ def counts(commands):
     touched = np.zeros(CAPACITY // 512, np.bool_)
     marks, row = {}, 0
     for minute in MINUTES:
-        while row < len(writes) and seconds[row] <= 60 * minute:
+        while row < len(writes) and int(seconds[row]) <= 60 * minute:  # whole seconds, as in the CSV form
             low = int(writes["lbn"][row])
             touched[low : low + -(-int(writes["len"][row]) // 512)] = True
             row += 1

@@ -190,6 +190,8 @@ def test_history_of_a_fed_delta_has_a_row_per_call():
     assert table.unique_bytes.tolist() == [0, 0, 4096, 8 * 4096, 20 * 4096]
     exact = replay(requests(*[(s, 1, s * 4096, 4096) for s in range(20)]), capacity="1 GiB")
     assert exact.table(at=[3, 3.5, 2.999]).grains.tolist() == [32, 32, 24]
+    halves = replay(requests((0.5, 1, 0, 4096), (1.5, 1, 4096, 4096)), capacity="1 GiB")
+    assert halves.table(at=[0, 0.4, 0.5, 1, 1.4]).grains.tolist() == [8, 0, 8, 16, 8]  # a whole second to its end
 
 
 def test_a_replayed_delta_takes_more_requests():

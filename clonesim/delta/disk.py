@@ -230,6 +230,9 @@ class Delta:
     def table(self, at: Sequence[float] | NDArray[np.float64]) -> pd.DataFrame:
         """State at given seconds; a row counts the requests at or before its second.
 
+        A whole second counts to its end: the row of 600 counts a request at 600.4 s. So a trace that keeps whole seconds
+        only and one that keeps microseconds give the same last row. Between whole seconds the time itself decides.
+
         Parameters
         ----------
         at : sequence of float
@@ -247,7 +250,8 @@ class Delta:
         seconds = np.atleast_1d(np.asarray(at, np.float64))
         if seconds.ndim != 1 or np.isnan(seconds).any():
             raise ParameterError("at", at, "a list of seconds is needed", "Write for example at=[600, 1200].")
-        rows = self._rows_at(seconds) if self._kept is None else self._replayed_at(seconds)
+        last = np.where(seconds == np.floor(seconds), np.nextafter(seconds + 1, -np.inf), seconds)
+        rows = self._rows_at(last) if self._kept is None else self._replayed_at(last)
         data = {name: rows[:, word] for name, word in zip(COLUMNS, _ORDER, strict=True)}
         frame = pd.DataFrame({"time_s": seconds, **data})
         if self._p[k.P_UNIQUE] == k.UNIQUE_NONE:
