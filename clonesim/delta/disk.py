@@ -230,8 +230,8 @@ class Delta:
     def table(self, at: Sequence[float] | NDArray[np.float64]) -> pd.DataFrame:
         """State at given seconds; a row counts the requests at or before its second.
 
-        A whole second counts to its end: the row of 600 counts a request at 600.4 s. So a trace that keeps whole seconds
-        only and one that keeps microseconds give the same last row. Between whole seconds the time itself decides.
+        A whole second counts to its end: the row of 600 counts a request at 600.4 s. So a trace that keeps whole
+        seconds only and one that keeps microseconds give the same last row. Between whole seconds the time decides.
 
         Parameters
         ----------
