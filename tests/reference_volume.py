@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from reference_index import ReferenceIndex
+from reference_policies import EVERYDAY, FREED, POOLS, ZONE, Policies
 
 from clonesim.errors import FileNameError, ParameterError, VolumeFullError
 from clonesim.guest.layout import SYSTEM_FILES, windows_layout
@@ -18,8 +19,6 @@ from clonesim.scenario import catalog
 from clonesim.units import parse_duration, parse_size
 
 OWNED, WAITING = b"o"[0], b"q"[0]
-EVERYDAY, FREED, ZONE = b"F"[0], b"W"[0], b"Z"[0]
-POOLS = (EVERYDAY, FREED, ZONE)
 FREE = bytes(POOLS)
 MFT, MIRROR, LOG, MFT_BITMAP, ROOT, BITMAP, JOURNAL = 0, 1, 2, 3, 5, 6, 11
 RECORD, PAGE, INDEX_BLOCK = 1024, 4096, 4096
@@ -53,7 +52,7 @@ class ReferenceFile:
         self.clusters: list[int] = []
 
 
-class ReferenceVolume:
+class ReferenceVolume(Policies):
     """Same public calls as `clonesim.guest.Volume`, one obvious step after the other."""
 
     def __init__(
@@ -118,10 +117,6 @@ class ReferenceVolume:
             return FREED
         return ZONE if c in self.zone else EVERYDAY
 
-    def runs(self, pool: int) -> list[tuple[int, int]]:
-        """Free runs of a pool by address: start, length."""
-        return [(m.start(), m.end() - m.start()) for m in re.finditer(bytes([pool]) + b"+", self.state)]
-
     def set_zone(self, start: int, end: int) -> None:
         self.zone = range(start, end)
         for c, what in enumerate(self.state):
@@ -176,56 +171,6 @@ class ReferenceVolume:
                 taken += length
             need -= taken
             unit *= self.p["stream_growth"]
-
-    def choose(self, n: int, hint: int | None) -> tuple[int, int]:
-        """Where a request of n clusters goes: first cluster, free clusters there."""
-        pool = next(pool for pool in POOLS if pool in self.state)
-        runs = self.runs(pool)
-        if hint is None and self.policy == "worst-fit":
-            hint = self.position
-        for start, length in runs:
-            if hint is not None and start <= hint < start + length:
-                return hint, start + length - hint
-        return getattr(self, "choose_" + self.policy.replace("-", "_"))(runs, n)
-
-    def choose_best_fit(self, runs: list[tuple[int, int]], n: int) -> tuple[int, int]:
-        fits = [run for run in runs if run[1] >= n]
-        if fits:
-            return min(fits, key=lambda run: (run[1], run[0]))
-        self.count("nothing fits")
-        return self.choose_worst_fit(runs, n)
-
-    def choose_windows(self, runs: list[tuple[int, int]], n: int) -> tuple[int, int]:
-        cache = self.p["run_cache"]
-        if 0 < cache < len(runs):
-            shortest = sorted((length for _, length in runs), reverse=True)[cache - 1]
-            runs = [run for run in runs if run[1] >= shortest]
-            self.count("run outside the cache")
-        return self.choose_best_fit(runs, n)
-
-    def choose_worst_fit(self, runs: list[tuple[int, int]], n: int) -> tuple[int, int]:
-        return min(runs, key=lambda run: (-run[1], run[0]))
-
-    def choose_first_fit(self, runs: list[tuple[int, int]], n: int) -> tuple[int, int]:
-        fits = [run for run in runs if run[1] >= n]
-        if not fits:
-            self.count("nothing fits")
-        return (fits or runs)[0]
-
-    choose_fresh_first = choose_first_fit
-
-    def choose_next_fit(self, runs: list[tuple[int, int]], n: int) -> tuple[int, int]:
-        at = self.position
-        for start, length in runs:
-            if start <= at and at + n <= start + length:
-                return at, start + length - at
-        for wanted in (n, 1):  # 1: nothing holds n, so the next run, whatever its length
-            behind = [run for run in runs if run[0] >= at and run[1] >= wanted]
-            fits = behind or [run for run in runs if run[1] >= wanted]
-            if fits:
-                return fits[0]
-            self.count("nothing fits")
-        raise AssertionError("no free run")
 
     # --- requests -------------------------------------------------------------------------------------------------
 
