@@ -113,6 +113,13 @@ def _last_used(words: Arena) -> int:
     return end
 
 
+def bits_of(m: Arena, region: Word, count: int) -> NDArray[np.uint8]:
+    """The first `count` bits of a region, a byte each."""
+    first = int(m[a.REGION + 2 * region])
+    words = m[first : first - (-count // 64)]
+    return np.unpackbits(words.view(np.uint8), bitorder="little", count=count)
+
+
 def used_words(m: Arena) -> int:
     """Words of an arena that are in use: its header, each region up to its last word that is not zero, saved pages."""
     total = a.PAGE + int(m[a.TOUCHED]) * a.PAGE

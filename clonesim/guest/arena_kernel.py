@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page
@@ -86,26 +86,6 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], context.get_constant(types.boolean, False))
-
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def leading_zeros(typingctx: Any, word: Any) -> Any:
-    """Zero bits above the highest set bit of a word; 64 for 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctlz(args[0], context.get_constant(types.boolean, False))
-
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def ones(typingctx: Any, word: Any) -> Any:
-    """Number of set bits of a word."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
 
     return types.int64(types.int64), codegen
 
@@ -240,16 +220,3 @@ def next_equal(m, region, c, end, wanted):
             return min(end, (c & ~63) + trailing_zeros(word))
         c = (c & ~63) + 64
     return end
-
-
-@inner
-def count_bits(m, region, start, end):
-    """Number of set bits of the clusters start .. end - 1."""
-    apart()
-    words = base(m, region)
-    total, c = 0, start
-    while c < end:
-        stop = min(end, (c & ~63) + 64)
-        total += ones(m[words + (c >> 6)] & span_mask(c & 63, stop - (c & ~63)))
-        c = stop
-    return total

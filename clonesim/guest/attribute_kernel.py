@@ -24,7 +24,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.guest.mft_kernel import MFT_SCALARS, RECORD_BYTES
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 EMPTY_RECORD = np.int64(56 + 8)  # header and end mark
 INFORMATION, LIST, NAME, SECURITY, DATA = np.array([0x10, 0x20, 0x30, 0x50, 0x80])

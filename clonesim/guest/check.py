@@ -13,7 +13,7 @@ from clonesim.guest import file_kernel as file
 from clonesim.guest import index_kernel as index
 from clonesim.guest import runs_kernel as runs
 from clonesim.guest import space_kernel as space
-from clonesim.guest.arena import Arena, Word
+from clonesim.guest.arena import Arena, bits_of
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
 
 SYSTEM_RECORDS = range(12)
@@ -31,7 +31,7 @@ def check_volume(m: Arena, records: list[int]) -> None:
     for start, length in _queue(m):
         waiting[start : start + length] += 1
     assert waiting.max() <= 1 and not (waiting & owners).any(), "a quarantined cluster has an owner"
-    bits = _bits(m, a.R_BITMAP, clusters)
+    bits = bits_of(m, a.R_BITMAP, clusters)
     lost = np.flatnonzero(bits != (owners + waiting))
     assert not lost.size, f"clusters {lost[:5]} are in use without an owner, or owned without being in use"
     assert owners.sum() == m[space.USED], "the count of allocated clusters is wrong"
@@ -65,12 +65,6 @@ def _queue(m: Arena) -> list[tuple[int, int]]:
     return [(word >> int(runs.FIELD), word & int(runs.MASK)) for word in words]
 
 
-def _bits(m: Arena, region: Word, count: int) -> NDArray[np.uint8]:
-    first = int(a.base(m, region))
-    words = m[first : first - (-count // 64)]
-    return np.unpackbits(words.view(np.uint8), bitorder="little", count=count)
-
-
 def _keys(m: Arena, which: int) -> list[int]:
     keys: list[int] = []
     for d in range(int(m[runs.LIST + 4 * which])):
@@ -92,7 +86,7 @@ def _check_runs(m: Arena, bits: NDArray[np.uint8]) -> None:
     found = [(k >> 60, k >> 30 & mask, k & mask) for k in by_address]
     assert sorted((k >> 60, k & mask, k >> 30 & mask) for k in by_size) == found, "the two lists differ"
     free = np.zeros(bits.size, np.uint8)
-    written = _bits(m, a.R_WRITTEN, bits.size)
+    written = bits_of(m, a.R_WRITTEN, bits.size)
     inside = np.zeros(bits.size, bool)
     inside[int(m[runs.ZONE_START]) : int(m[runs.ZONE_END])] = True
     pools = np.where(inside, runs.ZONE, runs.FRESH)

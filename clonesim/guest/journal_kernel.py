@@ -26,7 +26,7 @@ from clonesim.guest.request_kernel import GUEST_PAGE, write_pages, write_stream
 from clonesim.guest.runs_kernel import FIELD
 from clonesim.guest.space_kernel import allocate, free_clusters, free_run, reserve
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 USN_JOURNAL = np.int64(11)  # $Extend: its $UsnJrnl is kept in this record
 

@@ -26,7 +26,7 @@ from clonesim.guest.runs_kernel import (
 )
 from clonesim.guest.space_kernel import SPACE_SCALARS, USED, allocate, end_cluster, write_bitmap_pages
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 MFT, MFT_MIRROR, LOG_FILE, MFT_BITMAP, ROOT_INDEX, BITMAP_FILE = np.array([0, 1, 2, 3, 5, 6])
 RECORD_BYTES = np.int64(1024)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import NONE, ZERO, apart, inner, put
+from clonesim.guest.arena_kernel import NONE, ZERO, apart, inner
 from clonesim.guest.attribute_kernel import (
     DATA,
     LIST,
@@ -35,7 +35,7 @@ from clonesim.guest.file_kernel import (
     file_clusters,
     file_size,
     open_record,
-    record,
+    set_name,
     set_size,
 )
 from clonesim.guest.index_kernel import index_add, index_remove, index_touch
@@ -45,7 +45,7 @@ from clonesim.guest.ntfs3g_record_kernel import map_stream, ntfs3g_give_record, 
 from clonesim.guest.request_kernel import write_stream
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 PAGE = np.int64(4096)  # of the host's page cache [B]
 
@@ -166,10 +166,7 @@ def ntfs3g_rename(m, f, units, key, key_rest):
     """Give a file another name."""
     apart()
     index_remove(m, f)
-    at = record(m, f)
-    put(m, at, (np.int64(units) << 48) | file_size(m, f))
-    put(m, at + 2, key)
-    put(m, at + 3, key_rest)
+    set_name(m, f, units, key, key_rest)
     index_add(m, f)
     write_record(m, f)
     sync_directory(m)

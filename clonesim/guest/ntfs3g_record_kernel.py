@@ -56,7 +56,7 @@ from clonesim.guest.ntfs3g_space_kernel import DATA_ZONE, MFT_ZONE, ntfs3g_take
 from clonesim.guest.request_kernel import write_stream
 from clonesim.guest.space_kernel import USED, allocate, end_cluster, free_extents
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 FIRST_FILE = np.int64(64)  # no file gets a record below this one
 MFT_GROWTH = np.int64(4)  # clusters
@@ -263,7 +263,7 @@ def move_value_out(m, f):
 
 
 @inner
-def map_list(m, f, from_vcn):
+def map_list(m, f):
     """Store the attribute list's run list in the base record."""
     apart()
     stream = stream_of(m, f, LIST)
@@ -292,7 +292,7 @@ def set_list_size(m, f, size):
                 allocate(m, stream, have, want - have, False)
             set_size(m, stream, size)
             if want > have:
-                map_list(m, f, max(have - 1, 0))
+                map_list(m, f)
             return
         if size < RECORD_BYTES and resize(m, f, i, resident_bytes(ZERO, size)):
             put_value(m, f, i, size)

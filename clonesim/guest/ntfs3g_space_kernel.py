@@ -13,7 +13,7 @@ from clonesim.guest.file_kernel import CLUSTER_BYTES, CLUSTERS, add_extent
 from clonesim.guest.request_kernel import REQUEST_SCALARS, WRITE, emit
 from clonesim.guest.runs_kernel import ZONE_END, ZONE_START
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 MFT_ZONE, DATA_ZONE, LOW_ZONE = np.array([1, 2, 4])  # inside the MFT zone, behind it, before it
 WINDOW = np.int64(32768)  # clusters looked at together: a 4 KiB piece of $Bitmap

@@ -32,7 +32,7 @@ from clonesim.guest.runs_kernel import (
     run_holding,
 )
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 FRESH_FIRST, BEST_FIT, FIRST_FIT, NEXT_FIT, WORST_FIT, WINDOWS, NTFS3G = np.arange(7)
 

@@ -16,7 +16,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again

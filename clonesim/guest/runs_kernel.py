@@ -34,7 +34,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

@@ -58,7 +58,7 @@ from clonesim.guest.runs_kernel import (
     take_part,
 )
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 WAITING = np.int64(2)  # words of a waiting run: start | length, when it becomes reusable [ns]
 RESERVE = np.int64(8)  # index blocks' worth of clusters that stay free for metadata

@@ -15,7 +15,7 @@ from clonesim.guest import arena_kernel as a
 from clonesim.guest import entry_kernel as entry
 from clonesim.guest import file_kernel as file
 from clonesim.guest import volume_kernel as kernel
-from clonesim.guest.arena import Word, longer_region, used_words
+from clonesim.guest.arena import bits_of, longer_region, used_words
 from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
@@ -171,12 +171,12 @@ class Volume:
     @property
     def bitmap(self) -> NDArray[np.bool_]:
         """Which clusters are allocated or wait for their checkpoint. (clusters,) bool array."""
-        return self._bits(a.R_BITMAP)
+        return bits_of(self._arena, a.R_BITMAP, self.clusters).view(np.bool_)
 
     @property
     def ever_written(self) -> NDArray[np.bool_]:
         """Which clusters were ever written. (clusters,) bool array."""
-        return self._bits(a.R_WRITTEN)
+        return bits_of(self._arena, a.R_WRITTEN, self.clusters).view(np.bool_)
 
     def size(self, name: str | int) -> int:
         """Size of a file. [B]"""
@@ -321,11 +321,6 @@ class Volume:
         self.deltas[-1].revert()
 
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    def _bits(self, region: Word) -> NDArray[np.bool_]:
-        first = int(self._arena[a.REGION + 2 * region])
-        words = self._arena[first : first - (-self.clusters // 64)]
-        return np.unpackbits(words.view(np.uint8), bitorder="little", count=self.clusters).view(np.bool_)
 
     def _records(self) -> Iterator[int]:
         """MFT records of all files."""

@@ -65,7 +65,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.ops import FileOp
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]

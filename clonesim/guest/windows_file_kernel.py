@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import apart, inner, put
+from clonesim.guest.arena_kernel import apart, inner
 from clonesim.guest.file_kernel import (
-    SIZE_BITS,
     close_record,
     clusters_for,
     extents,
     file_clusters,
     file_size,
     open_record,
-    record,
+    set_name,
     set_size,
 )
 from clonesim.guest.index_kernel import index_add, index_remove, index_touch
@@ -23,7 +22,7 @@ from clonesim.guest.ntfs3g_file_kernel import NTFS3G_FILE_SCALARS
 from clonesim.guest.request_kernel import write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 # Header words
 RESIDENT_LIMIT = NTFS3G_FILE_SCALARS  # content up to so many bytes stays in the MFT record
@@ -98,10 +97,7 @@ def windows_rename(m, f, units, key, key_rest):
     """Give a file another name."""
     apart()
     index_remove(m, f)
-    at = record(m, f)
-    put(m, at, (np.int64(units) << SIZE_BITS) | file_size(m, f))
-    put(m, at + 2, key)
-    put(m, at + 3, key_rest)
+    set_name(m, f, units, key, key_rest)
     index_add(m, f)
     write_record(m, f)
     log_change(m)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "cd63adccfe8e4600"
+KERNELS = "b848cbdae9100997"
 
 FIFO = 0
 
