@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 
-.PHONY: setup demo test lint types unit bench kernels clean
+.PHONY: setup demo test lint types unit bench kernels catalog clean
 
 setup: $(STAMP)
 
@@ -35,10 +35,14 @@ bench: setup
 	$(BIN)/python benchmarks/bench_replay.py
 	$(BIN)/python benchmarks/bench_traces.py
 	$(BIN)/python benchmarks/bench_apply.py
+	$(BIN)/python benchmarks/bench_plan.py
 	$(BIN)/python benchmarks/bench_startup.py
 
 kernels:  ## after editing a kernel: make every cached kernel new
 	$(PYTHON) tools/stamp_kernels.py
+
+catalog: setup  ## after editing the catalog: write docs/catalog.md anew
+	$(BIN)/python tools/catalog_tables.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,5 +7,6 @@ from .ingest import Trace as Trace
 from .ingest import read_trace as read_trace
 from .lun import lock_queue as lock_queue
 from .pool import run_trace as run_trace
+from .scenario import load_scenario as load_scenario
 
 __version__: str

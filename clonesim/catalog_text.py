@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from clonesim.console import print_table
-from clonesim.errors import ParameterError
+from clonesim.errors import ParameterError, nearest
 from clonesim.scenario import catalog
-from clonesim.units import format_size
+from clonesim.scenario.catalog import presets
+from clonesim.units import format_duration, format_size, format_time_of_day
+
+MOST_NAMES = 40
 
 
 def select(topic: str | None, name: str | None) -> list[dict[str, Any]]:
@@ -17,17 +20,30 @@ def select(topic: str | None, name: str | None) -> list[dict[str, Any]]:
     A name may be a dotted path to several, such as a format's.
     """
     if topic is not None and topic not in catalog.topics():
-        raise ParameterError("topic", topic, f"allowed are {', '.join(map(repr, catalog.topics()))}")
+        allowed = f"allowed are {', '.join(map(repr, catalog.topics()))}"
+        raise ParameterError("topic", topic, allowed, nearest(topic, catalog.topics()))
     found = [
-        {"topic": t, **asdict(parameter), "source_text": catalog.sources().get(parameter.source, {})}
+        _entry(t, parameter)
         for t in ([topic] if topic else catalog.topics())
         for parameter in catalog.parameters(t).values()
         if name is None or parameter.name == name or parameter.name.startswith(f"{name}.")
     ]
-    if name is not None and not found:
-        names = ", ".join(map(repr, catalog.parameters(topic or "")))
-        raise ParameterError("name", name, f"parameters of {topic} are {names}")
+    if topic is not None and name in catalog.names(topic):  # with what it has from `same_as`
+        own = catalog.group(topic, name)
+        return [_entry(topic, replace(parameter, name=f"{name}.{last}")) for last, parameter in own.items()]
+    if topic is not None and name is not None and not found:
+        known = [*catalog.names(topic), *catalog.parameters(topic)]
+        if len(known) > MOST_NAMES:
+            allowed = f"`clonesim catalog {topic}` lists its {len(catalog.parameters(topic))} parameters"
+        else:
+            allowed = f"parameters of {topic} are {', '.join(map(repr, catalog.parameters(topic)))}"
+        raise ParameterError("name", name, allowed, nearest(name, known))
     return found
+
+
+def _entry(topic: str, parameter: catalog.Parameter) -> dict[str, Any]:
+    source = catalog.sources().get(parameter.source, {})
+    return {"topic": topic, **asdict(parameter), "source_text": source}
 
 
 def show(found: list[dict[str, Any]], topic: str | None, name: str | None) -> None:
@@ -35,17 +51,18 @@ def show(found: list[dict[str, Any]], topic: str | None, name: str | None) -> No
     if topic is None:
         counts = {t: sum(entry["topic"] == t for entry in found) for t in catalog.topics()}
         listed = [(t, str(count)) for t, count in counts.items()]
-        print_table("Topics of the catalog", ["topic", "parameters"], listed, ["`clonesim catalog TOPIC` lists one."])
+        notes = ["`clonesim catalog TOPIC` lists one.", f"Scenarios for `clonesim init`: {', '.join(presets())}."]
+        print_table("Topics of the catalog", ["topic", "parameters"], listed, notes)
     elif name is None:
-        rows = [(e["name"], _text(e["default"], e["unit"]), _range(e), e["kind"], e["source"]) for e in found]
+        rows = [(e["name"], default_text(e), range_text(e), e["kind"], e["source"]) for e in found]
         print_table(f"Parameters of {topic}", ["name", "default", "range", "kind", "source"], rows, texts=5)
     else:
         for entry in found:
             print(f"{topic}.{entry['name']}")
             source = entry["source_text"]
             lines = {
-                "default": _text(entry["default"], entry["unit"]),
-                "range": _range(entry),
+                "default": default_text(entry),
+                "range": range_text(entry),
                 "kind": entry["kind"],
                 "source": f"{entry['source']}: {source.get('title', '')}; {source.get('where', '')}",
                 "note": entry["note"],
@@ -55,16 +72,26 @@ def show(found: list[dict[str, Any]], topic: str | None, name: str | None) -> No
                     print(f"  {key:8} {text}")
 
 
-def _text(value: Any, unit: str) -> str:
-    if unit == "B":
-        return format_size(value)
-    if unit == "s":
-        return f"{value * 1e3:g} ms" if 0 < value < 1 else f"{value:g} s"
-    return f"{value}" if unit in ("1", "name") else f"{value} {unit}"
+def default_text(entry: dict[str, Any]) -> str:
+    """Default of an entry, with its unit."""
+    return _text(entry["default"], entry["unit"])
 
 
-def _range(entry: dict[str, Any]) -> str:
+def range_text(entry: dict[str, Any]) -> str:
+    """Range of an entry: lowest to highest number, or all names."""
     allowed = [_text(value, entry["unit"]) for value in entry["range"]]
     if isinstance(entry["default"], (str, bool)):
         return ", ".join(allowed)
     return " to ".join(dict.fromkeys(allowed))
+
+
+def _text(value: Any, unit: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if unit == "B":
+        return format_size(value)
+    if unit == "s":
+        return f"{value * 1e3:g} ms" if 0 < value < 1 else format_duration(value)
+    if unit == "time":
+        return format_time_of_day(value)
+    return f"{value}" if unit in ("1", "name") else f"{value} {unit}"

@@ -30,6 +30,8 @@ SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Count and le
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for tables, run.json and PNG charts.")]
 Tables = Annotated[str, typer.Option("--tables", help="Format of the tables in --out: parquet or csv.")]
 FORMAT_HELP = "Delta format, such as vmfs-sparse; `clonesim catalog formats` lists them."
+SCENARIO_HELP = "Name of a packaged scenario (`clonesim catalog` lists them), or a TOML file."
+SET_HELP = "Override such as guest.disk='60 GiB'; repeat for more."
 TRACE_HELP = "Block trace of one desktop (its kind is found from the content), or the word 'packaged'."
 
 
@@ -183,6 +185,32 @@ def demo(
     )
     typer.echo()
     run(out=out, trace="packaged", window="2 min", interval="30 s", tables="csv")
+
+
+@app.command(
+    epilog=_example('clonesim init windows-7-office --set pool.clones=64 --set guest.disk="60 GiB" --out my.toml')
+)
+def init(
+    scenario: Annotated[str, typer.Argument(help=SCENARIO_HELP)] = "windows-11-office",
+    settings: Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; without it the text is printed.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a commented scenario to start from."""
+    from clonesim.errors import ParameterError
+    from clonesim.scenario import commented, load_scenario
+
+    found = load_scenario(scenario, set=settings or [])
+    if out is not None and out.exists() and not force:
+        raise ParameterError("out", str(out), "the file exists", "Name another, or add --force.")
+    if out is not None:
+        out.write_text(commented(found), encoding="utf-8")
+        print(f"Written to {out}.", file=sys.stderr)
+    if as_json:
+        _print_json(found.to_dict())
+    elif out is None:
+        typer.echo(commented(found), nl=False)
 
 
 @app.command(epilog=_example("clonesim catalog locks"))

@@ -5,6 +5,8 @@ A message names the parameter, the value, what is allowed and the remedy, so tha
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -18,6 +20,50 @@ class ParameterError(ClonesimError, ValueError):
     def __init__(self, name: str, value: object, allowed: str, remedy: str = "") -> None:
         self.name, self.value, self.allowed, self.remedy = name, value, allowed, remedy
         super().__init__(f"{name}={value!r}: {allowed}.{' ' + remedy if remedy else ''}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a scenario.
+
+    Attributes
+    ----------
+    path : str
+        Dotted path, such as "guest.disk".
+    value : object
+        What stands there.
+    allowed : str
+        What may stand there.
+    remedy : str
+        What works instead.
+    """
+
+    path: str
+    value: object
+    allowed: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """Return one line: path, value, what is allowed, what works instead."""
+        return str(ParameterError(self.path, self.value, self.allowed, self.remedy))
+
+
+class ScenarioError(ClonesimError, ValueError):
+    """A scenario with problems, all of them.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        What is wrong, in the order of the scenario's tables.
+    """
+
+    def __init__(self, scenario: str, problems: Sequence[Problem]) -> None:
+        self.scenario, self.problems = scenario, tuple(problems)
+        if len(problems) == 1:
+            super().__init__(f"scenario {scenario!r}: {problems[0]}")
+        else:
+            lines = "".join(f"\n  {problem}" for problem in problems)
+            super().__init__(f"scenario {scenario!r}: {len(problems)} problems{lines}")
 
 
 class VolumeError(ClonesimError):
@@ -52,3 +98,11 @@ class TraceError(ClonesimError, ValueError):
         where = f"{path}" if line is None else f"{path}, line {line}"
         what = f", {field}={value!r}" if field else ""
         super().__init__(f"{where}{what}: {problem}. {remedy}")
+
+
+def nearest(value: object, names: Iterable[object]) -> str:
+    """Question whether the nearest known name was meant; an empty text if none is near."""
+    import difflib
+
+    close = difflib.get_close_matches(str(value), [str(name) for name in names], n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""

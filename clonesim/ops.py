@@ -34,6 +34,7 @@ class FileOp(IntEnum):
     DELETE = 3
     RENAME = 4  # onto the file number in `offset`; a file already there is deleted (rename-over)
     TRIM = 5  # discard all free space
+    SCATTER = 6  # length bytes in 4 KiB pages at pseudo-random pages of the file, in place; offset is the random key
 
 
 OPS_DTYPE = np.dtype(

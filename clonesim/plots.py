@@ -6,8 +6,6 @@ chart assumes stands below it, from `frame.attrs["caption"]`.
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clonesim.chart import (
+    BLUE,
+    CYCLE,
+    GREY,
+    MOST_LUNS,
+    ORANGE,
+    RED,
+    SHAPES,
+    SKY,
+    add_caption,
+    axes,
+    save_chart,
+    time_unit,
+)
+from clonesim.pool_plots import plot_fill, plot_growth_fan, plot_increments_map, plot_sources, save_pool_charts
 from clonesim.units import GIB
 
 if TYPE_CHECKING:
@@ -22,12 +35,20 @@ if TYPE_CHECKING:
 
     from clonesim.pool import TraceRun
 
-BLUE, ORANGE, GREEN, RED, PINK, SKY, GREY = (
-    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666"),
-)
-CYCLE = (BLUE, ORANGE, GREEN, RED, PINK, SKY)
-SHAPES = ("-", "--", "-.", ":")
-MOST_LUNS = 6  # more lines than that nobody reads
+__all__ = [
+    "plot_fill",
+    "plot_growth_fan",
+    "plot_increments",
+    "plot_increments_map",
+    "plot_lock_waits",
+    "plot_policies",
+    "plot_replay",
+    "plot_sources",
+    "plot_trace_growth",
+    "save_chart",
+    "save_pool_charts",
+    "save_run_charts",
+]
 
 
 def plot_policies(experiment: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -40,7 +61,7 @@ def plot_policies(experiment: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
-    ax = _axes(ax)
+    ax = axes(ax)
     by_policy = experiment.groupby("policy", sort=False)
     first, last = by_policy.nth(0).set_index("policy"), by_policy.nth(-1).set_index("policy")
     net = (last["guest_used_bytes"] - first["guest_used_bytes"]) / GIB
@@ -55,7 +76,7 @@ def plot_policies(experiment: pd.DataFrame, ax: Axes | None = None) -> Axes:
     rounds = int(experiment["round"].max())
     ax.set(xlabel="Size [GiB]", ylabel="Allocation policy", title=f"Delta after {rounds} rounds of create and delete")
     ax.legend(loc="lower right")
-    return _caption(ax, experiment)
+    return add_caption(ax, experiment)
 
 
 def plot_replay(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -68,8 +89,8 @@ def plot_replay(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
-    ax = _axes(ax)
-    unit, scale = _time_unit(float(table["time_s"].max()))
+    ax = axes(ax)
+    unit, scale = time_unit(float(table["time_s"].max()))
     parts = {str(name): part.sort_values("time_s") for name, part in table.groupby("format", sort=False)}
     one = next(iter(parts.values()))
     end = {name: float(part["file_bytes"].iloc[-1]) / GIB for name, part in parts.items()}
@@ -89,7 +110,7 @@ def plot_replay(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, float(table["time_s"].max()) / scale or 1)
     ax.set_ylim(0, top or 1)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, title="at the end [GiB]", frameon=False)
-    return _caption(ax, table)
+    return add_caption(ax, table)
 
 
 def plot_trace_growth(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -102,8 +123,8 @@ def plot_trace_growth(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
-    ax = _axes(ax)
-    unit, scale = _time_unit(float(growth["end_s"].max()))
+    ax = axes(ax)
+    unit, scale = time_unit(float(growth["end_s"].max()))
     time, mean = growth["end_s"] / scale, growth["delta_mean_bytes"] / GIB
     p95 = growth["delta_p95_bytes"] / GIB
     ax.fill_between(time, mean, p95, color=SKY, alpha=0.35, lw=0, label="mean to 95th percentile of the clones")
@@ -116,7 +137,7 @@ def plot_trace_growth(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, float(time.max()))
     ax.set_ylim(bottom=0)
     ax.legend(loc="lower right")
-    return _caption(ax, growth)
+    return add_caption(ax, growth)
 
 
 def plot_increments(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -129,8 +150,8 @@ def plot_increments(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
-    ax = _axes(ax)
-    unit, scale = _time_unit(float(locks["end_s"].max()))
+    ax = axes(ax)
+    unit, scale = time_unit(float(locks["end_s"].max()))
     for number, (label, part) in enumerate(_luns(locks, "reservations_per_s")):
         borders = np.append(part["time_s"], part["end_s"].iloc[-1]) / scale
         color, shape = CYCLE[number % len(CYCLE)], SHAPES[number % len(SHAPES)]
@@ -145,7 +166,7 @@ def plot_increments(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_ylim(0, max(1.2 * float(peak["reservations_per_s"]), 1e-3))
     if locks["lun"].nunique() > 1:
         ax.legend(loc="upper left")
-    return _caption(ax, locks)
+    return add_caption(ax, locks)
 
 
 def plot_lock_waits(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -160,8 +181,8 @@ def plot_lock_waits(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
-    ax = _axes(ax)
-    unit, scale = _time_unit(float(locks["end_s"].max()))
+    ax = axes(ax)
+    unit, scale = time_unit(float(locks["end_s"].max()))
     worst = locks.groupby("end_s")[["wait_max_s", "wait_p99_s", "wait_p50_s"]].max() * 1e3
     middle = (locks.groupby("end_s")["time_s"].first() + worst.index) / 2 / scale
     names = {"wait_max_s": "longest", "wait_p99_s": "99th percentile", "wait_p50_s": "median"}
@@ -176,19 +197,7 @@ def plot_lock_waits(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
     top = float(np.nanmax([*worst["wait_max_s"], hold]))
     ax.set_ylim(0, 1.45 * top if top else 1)
     ax.legend(loc="upper right")
-    return _caption(ax, locks)
-
-
-def save_chart(plot: Callable[[pd.DataFrame, Any], Any], frame: pd.DataFrame, path: str | Path) -> Path:
-    """Draw one chart into a PNG file, without pyplot and its global state; the same frame gives the same bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    plot(frame, figure.add_subplot())
-    figure.savefig(path, metadata={"Software": None})
-    return Path(path)
+    return add_caption(ax, locks)
 
 
 def save_run_charts(run: TraceRun, folder: str | Path) -> list[Path]:
@@ -201,24 +210,8 @@ def save_run_charts(run: TraceRun, folder: str | Path) -> list[Path]:
     return [save_chart(plot, frame, Path(folder) / name) for plot, frame, name in charts]
 
 
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(figsize=(8, 5), layout="constrained")[1]
-
-
 def _times(factor: float, values: Any) -> Any:
     return values * factor
-
-
-def _time_unit(longest_s: float) -> tuple[str, float]:
-    """Choose the unit of a time axis; returns its name and its seconds."""
-    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if longest_s >= 3 * length:
-            return unit, length
-    return "s", 1.0
 
 
 def _luns(locks: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
@@ -231,11 +224,3 @@ def _luns(locks: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
         ("busiest LUN", ends.merge(groups[column].max())),
         ("median LUN", ends.merge(groups[column].median())),
     ]
-
-
-def _caption(ax: Axes, frame: pd.DataFrame) -> Axes:
-    if caption := frame.attrs.get("caption"):
-        text = textwrap.fill(str(caption), 132)
-        style: dict[str, Any] = {"fontsize": 7, "color": GREY, "va": "top", "annotation_clip": False}
-        ax.annotate(text, (0, 0), xycoords="axes fraction", xytext=(0, -36), textcoords="offset points", **style)
-    return ax

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 from clonesim.errors import ParameterError
 
@@ -85,3 +86,18 @@ def parse_duration(value: str | float, name: str = "duration", most: float = mat
         limit = "any finite duration from 0 s" if most == math.inf else f"allowed are 0 s to {most:g} s"
         raise ParameterError(name, value, limit, "Check the sign and the unit.")
     return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Text of a duration that `parse_duration` reads back, in the largest unit that divides it, or in seconds."""
+    for unit in ("d", "h", "min"):
+        if seconds and seconds % _TIME_UNITS[unit] == 0:
+            return f"{seconds / _TIME_UNITS[unit]:g} {unit}"
+    return f"{Decimal(repr(seconds)):f}".removesuffix(".0") + " s"
+
+
+def format_time_of_day(seconds: float) -> str:
+    """Hours and minutes (and seconds, where there are any) of seconds since midnight."""
+    whole = round(seconds)
+    tail = f":{whole % 60:02d}" if whole % 60 else ""
+    return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}{tail}"

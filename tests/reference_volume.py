@@ -22,6 +22,8 @@ OWNED, WAITING = b"o"[0], b"q"[0]
 FREE = bytes(POOLS)
 MFT, MIRROR, LOG, MFT_BITMAP, ROOT, BITMAP, JOURNAL = 0, 1, 2, 3, 5, 6, 11
 RECORD, PAGE, INDEX_BLOCK = 1024, 4096, 4096
+ROOT_ROOM = 552 - 16 - 16  # bytes of an MFT record for a folder's entries
+BLOCK_ROOM = 4096 - 24 - 40 - 16  # bytes of an index block for entries
 
 
 def pieces(clusters: list[int]) -> list[tuple[int, int]]:
@@ -35,10 +37,8 @@ def pieces(clusters: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def name_codes(name: str | int) -> tuple[int, ...]:
-    """How names sort: upper case, 18 characters, all beyond ASCII alike; a number by its value, before text."""
-    if isinstance(name, int):
-        return (*(name // 128**k % 128 for k in range(8, -1, -1)), *([0] * 9))
+def name_codes(name: str) -> tuple[int, ...]:
+    """How names sort: upper case, 18 characters, all beyond ASCII alike."""
     codes = [min(ord(c), 127) for c in name.upper()][:18]
     return tuple(codes + [0] * (18 - len(codes)))
 
@@ -50,6 +50,25 @@ class ReferenceFile:
         self.record, self.units, self.codes = record, units, codes
         self.size = 0
         self.clusters: list[int] = []
+
+
+class ReferenceFolder(ReferenceFile):
+    """The directory of some numbered files; its clusters are index blocks."""
+
+    def __init__(self, record: int) -> None:
+        super().__init__(record, 0, ())
+        self.files: set[int] = set()
+
+
+def scattered_pages(key: int, count: int, pages: int) -> list[int]:
+    """Pages that a scatter writes: a 64-bit mixer over key, key + 1, ...; its top bits scaled to the file's pages."""
+    found = []
+    for i in range(count):
+        h = (key + i) * 0x9E3779B97F4A7C15 % 2**64
+        h = (h ^ h >> 32) * 0xBF58476D1CE4E5B9 % 2**64
+        h ^= h >> 29 & 2**35 - 1
+        found.append((h >> 33 & 2**28 - 1) * pages >> 28)
+    return found
 
 
 class ReferenceVolume(Policies):
@@ -91,6 +110,7 @@ class ReferenceVolume(Policies):
                 self.state[c] = self.pool_of(c)
         self.records = set(range(24))
         self.files: dict[str | int, ReferenceFile] = {}
+        self.folders: dict[int, ReferenceFolder] = {}
         self.index = ReferenceIndex(list(self.system.values()), self.write_root, self.write_index_block)
         self.kept: list[dict[str, Any]] = []
 
@@ -264,8 +284,12 @@ class ReferenceVolume(Policies):
     def mft_records(self) -> int:
         return len(self.system[MFT].clusters) * self.cb // RECORD
 
-    def lowest_free_record(self) -> int:
-        return next(n for n in range(24, len(self.records) + 1) if n not in self.records)
+    def lowest_free_records(self, count: int) -> list[int]:
+        return [n for n in range(24, len(self.records) + count) if n not in self.records][:count]
+
+    def clusters_for_records(self, count: int) -> int:
+        """Clusters that $MFT takes to give so many records."""
+        return self.mft_step() if self.lowest_free_records(count)[-1] >= self.mft_records() else 0
 
     def mft_step(self) -> int:
         return max(self.p["mft_step"] // self.cb, 1)
@@ -300,7 +324,7 @@ class ReferenceVolume(Policies):
             self.count("next zone")
 
     def take_record(self) -> int:
-        number = self.lowest_free_record()
+        number = self.lowest_free_records(1)[0]
         while number >= self.mft_records():
             self.grow_mft()
         bitmap = self.system[MFT_BITMAP]
@@ -349,20 +373,84 @@ class ReferenceVolume(Policies):
         if file.clusters:
             self.write_pages(file, first, file.size - first)
 
+    # --- directories: one index for names, folders for numbers ----------------------------------------------------
+
+    def entries(self, room: int) -> int:
+        """Index entries of numbered files that fit so many bytes."""
+        return room // ((16 + 66 + 2 * self.p["name_units"] + 7) // 8 * 8)
+
+    def in_root(self, folder: ReferenceFolder | None, files: int) -> bool:
+        """Whether so many entries stand in the folder's MFT record: once they left, they never come back."""
+        return not (folder and folder.clusters) and files <= self.entries(ROOT_ROOM)
+
+    def index_block(self, number: int) -> int:
+        return number % self.p["folder_files"] // self.entries(BLOCK_ROOM)
+
+    def folder_of(self, number: int) -> ReferenceFolder | None:
+        return self.folders.get(number // self.p["folder_files"])
+
+    def folder_needs(self, name: str | int) -> tuple[int, int]:
+        """MFT records and clusters that a directory takes to enter a file."""
+        if isinstance(name, str):
+            return 0, 0
+        folder = self.folder_of(name)
+        records = 0 if folder else 1
+        if self.in_root(folder, 1 + (len(folder.files) if folder else 0)):
+            return records, 0
+        clusters = -(-(self.index_block(name) + 1) * INDEX_BLOCK // self.cb)
+        return records, max(0, clusters - (len(folder.clusters) if folder else 0))
+
+    def write_entry(self, number: int) -> None:
+        """The piece of its folder's index that holds a file's entry goes to disk."""
+        folder = self.folder_of(number)
+        if self.in_root(folder, len(folder.files)):
+            self.write_record(folder.record)
+            return
+        block, grown = self.index_block(number), False
+        while len(folder.clusters) * self.cb < (block + 1) * INDEX_BLOCK:
+            self.allocate(folder, 1)
+            grown = True
+            self.count("folder grows")
+        if grown:
+            self.write_record(folder.record)
+        self.write_file(folder, block * INDEX_BLOCK, INDEX_BLOCK)
+
+    def enter(self, file: ReferenceFile | None, name: str | int) -> None:
+        if isinstance(name, str):
+            file.units, file.codes = len(name.encode("utf-16-le", "surrogatepass")) // 2, name_codes(name)
+            self.index.add(file)
+            return
+        if not self.folder_of(name):
+            folder = ReferenceFolder(self.take_record())
+            self.write_record(folder.record)
+            self.log_change()
+            self.folders[name // self.p["folder_files"]] = folder
+        self.folder_of(name).files.add(name)
+        self.write_entry(name)
+
+    def leave(self, file: ReferenceFile, name: str | int) -> None:
+        if isinstance(name, str):
+            self.index.remove(file)
+        else:
+            self.folder_of(name).files.remove(name)
+            self.write_entry(name)
+
+    # --- operations on files --------------------------------------------------------------------------------------
+
     def do_create(self, name: str | int, length: int) -> None:
         self.begin()
-        no_record = self.lowest_free_record() >= self.mft_records()
-        self.need_space(self.data_clusters(None, length) + self.reserve() + (self.mft_step() if no_record else 0))
-        file = ReferenceFile(self.take_record(), *self.name_of(name))
-        self.index.add(file)
+        records, clusters = self.folder_needs(name)
+        need = self.data_clusters(None, length) + clusters + self.clusters_for_records(1 + records)
+        self.need_space(need + self.reserve())
+        if isinstance(name, int):  # a new folder gets the lower record
+            self.enter(None, name)
+        file = ReferenceFile(self.take_record(), 0, ())
+        if isinstance(name, str):
+            self.enter(file, name)
         self.grow(file, length, stream=False)
         self.write_record(file.record)
         self.log_change()
         self.files[name] = file
-
-    def name_of(self, name: str | int) -> tuple[int, tuple[int, ...]]:
-        units = self.p["name_units"] if isinstance(name, int) else len(name.encode("utf-16-le", "surrogatepass")) // 2
-        return units, name_codes(name)
 
     def do_append(self, name: str | int, length: int) -> None:
         file = self.files[name]
@@ -370,7 +458,10 @@ class ReferenceVolume(Policies):
         self.need_space(self.data_clusters(file, length) + self.reserve())
         self.grow(file, length, stream=True)
         self.write_record(file.record)
-        self.index.touch(file)
+        if isinstance(name, str):
+            self.index.touch(file)
+        else:
+            self.write_entry(name)
         self.log_change()
 
     def do_overwrite(self, name: str | int, offset: int, length: int) -> None:
@@ -381,13 +472,22 @@ class ReferenceVolume(Policies):
         else:
             self.write_record(file.record)
 
+    def do_scatter(self, name: int, key: int, length: int) -> None:
+        file = self.files[name]
+        self.begin()
+        if not file.clusters:
+            self.write_record(file.record)
+            return
+        for page in scattered_pages(key, -(-length // PAGE), -(-file.size // PAGE)):
+            self.write_pages(file, page * PAGE, min(PAGE, file.size - page * PAGE))
+
     def do_delete(self, name: str | int) -> None:
         self.begin()
         self.remove(name)
 
     def remove(self, name: str | int) -> None:
         file = self.files.pop(name)
-        self.index.remove(file)
+        self.leave(file, name)
         self.free(file.clusters)
         self.records.remove(file.record)
         self.write_mft_bit(file.record)
@@ -398,13 +498,13 @@ class ReferenceVolume(Policies):
         if new == old:
             return
         self.begin()
-        self.need_space(self.reserve())
+        records, clusters = self.folder_needs(new)
+        self.need_space(self.reserve() + clusters + (self.clusters_for_records(records) if records else 0))
         if new in self.files:
             self.remove(new)
         file = self.files.pop(old)
-        self.index.remove(file)
-        file.units, file.codes = self.name_of(new)
-        self.index.add(file)
+        self.leave(file, old)
+        self.enter(file, new)
         self.write_record(file.record)
         self.log_change()
         self.files[new] = file
@@ -466,6 +566,8 @@ class ReferenceVolume(Policies):
                 self.do_delete(file)
             elif op == FileOp.RENAME:
                 self.do_rename(file, offset)
+            elif op == FileOp.SCATTER:
+                self.do_scatter(file, offset, length)
             else:
                 self.do_trim()
 

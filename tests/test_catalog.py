@@ -63,3 +63,49 @@ def test_kernels_stand_in_kernel_files_only():
         if re.search(r"^@(njit|inner|entry)\b", text, re.MULTILINE):
             assert path.name.endswith("kernel.py"), path
             assert "KERNELS = " in text, path
+
+
+def test_the_page_of_the_catalog_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "catalog_tables.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_entry_has_what_it_is_the_same_as():
+    ten, eleven = catalog.group("guests", "windows-10"), catalog.group("guests", "windows-11")
+    assert eleven == ten
+    xp, server = catalog.group("desktops", "windows-xp"), catalog.group("desktops", "windows-server")
+    assert xp.keys() == server.keys()
+    assert server["policy"] == xp["policy"]
+    assert server["disk"] != xp["disk"]
+
+
+def test_names_in_the_catalog_are_those_of_the_program():
+    """The scenario stands below the guest and the delta, so the names of their kinds stand in both."""
+    from clonesim.delta import FORMATS
+    from clonesim.guest import POLICIES
+    from clonesim.guest.make import GUESTS
+    from clonesim.lun.backing import BACKINGS
+
+    desktop = catalog.group("desktops", "windows-xp")
+    assert set(desktop["policy"].range) == set(POLICIES)
+    assert set(desktop["os"].range) == set(GUESTS)
+    generic = catalog.group("platforms", "generic")
+    assert generic["format"].range == FORMATS
+    assert set(generic["backing"].range) == set(BACKINGS)
+    assert catalog.value("scenario", "delta.parent") == "flat"
+    assert set(catalog.parameters("scenario")["delta.parent"].range) == {"flat", *FORMATS}
+    assert catalog.parameters("scenario")["guest.name"].range == catalog.names("desktops")
+    assert catalog.parameters("scenario")["workload.name"].range == catalog.names("workloads")
+    assert catalog.parameters("scenario")["platform.name"].range == catalog.names("platforms")
+
+
+def test_platforms_have_what_the_generic_one_has_at_most():
+    for name in catalog.names("platforms"):
+        own, all_ = catalog.group("platforms", name), catalog.group("platforms", "generic")
+        for kind in ("format", "backing", "strategy"):
+            assert set(own[kind].range) <= set(all_[kind].range), (name, kind)

@@ -216,7 +216,10 @@ REFUSED = [
     (["replay", "packaged", "--format", "cow"], f"format='cow': allowed are {', '.join(FORMATS)}."),
     (["experiment", "--rounds", "0"], "rounds=0: allowed are whole numbers from 1 to 100000."),
     (["catalog", "lock"], None),
-    (["catalog", "locks", "holds"], "name='holds': parameters of locks are 'hold', 'locks_per_grow'."),
+    (
+        ["catalog", "locks", "holds"],
+        "name='holds': parameters of locks are 'hold', 'locks_per_grow'. Did you mean 'hold'?",
+    ),
     (["experiment", "--policy", "ntfs"], None),
     (["experiment", "--size", "1 GiB", "--used", "2 GiB"], None),
 ]

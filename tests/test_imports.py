@@ -12,7 +12,7 @@ PACKAGE = ROOT / "clonesim"
 LAYERS = [  # from the ground up; a module may import from its own layer and from below
     {"errors"},
     {"units"},
-    {"ops"},
+    {"ops", "keys"},
     {"ingest"},
     {"scenario"},
     {"delta"},
@@ -20,6 +20,8 @@ LAYERS = [  # from the ground up; a module may import from its own layer and fro
     {"lun"},
     {"pool"},
     {"planning"},
+    {"chart"},
+    {"pool_plots"},
     {"plots", "report", "console", "catalog_text"},
     {"cli"},
     {"__main__"},
@@ -45,6 +47,11 @@ def test_import_stays_light():
 def test_command_line_imports_nothing_heavy():
     extra = (HEAVY - {"typer"}) & loaded_by("import clonesim.cli")
     assert not extra, f"import clonesim.cli pulls in {sorted(extra)}; import them inside the commands"
+
+
+def test_the_catalog_s_text_needs_no_models():
+    extra = {"numpy", "pandas", "pydantic"} & loaded_by("from clonesim import catalog_text; catalog_text.presets()")
+    assert not extra
 
 
 def test_core_imports_no_matplotlib():

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import clonesim as cs
 from clonesim.errors import ParameterError
 from clonesim.ingest import Trace, packaged_trace, read_trace
+from clonesim.lun.intervals import busy_before, quantile
 from clonesim.ops import BlockOp, Requests
-from clonesim.pool.intervals import busy_before, quantile
 from clonesim.pool.placement import place
 from clonesim.scenario import catalog
 

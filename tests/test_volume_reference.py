@@ -126,7 +126,7 @@ class Pair:
         for name in self.slow.files:
             self.compare_file(name)
         self.fast.check_invariants()
-        wanted = [*self.slow.system.values(), *self.slow.files.values()]
+        wanted = [*self.slow.system.values(), *(f for name, f in self.slow.files.items() if isinstance(name, str))]
         assert sorted(f.record for f in self.slow.index.in_order()) == sorted(f.record for f in wanted)
 
     def story(self, what: str) -> str:
@@ -168,7 +168,9 @@ def churn(pair: Pair, seed: int, steps: int, fill: float, most: int, names: Any 
                 offset = rng.randrange(size)
                 pair.call("overwrite", name, offset, rng.randint(1, min(size - offset, MIB)))
         elif draw < 0.98:
-            new = rng.choice(live) if rng.random() < 0.5 else (names(rng) if names else rng.randrange(10**4))
+            new = rng.choice([n for n in live if type(n) is type(name)])
+            if rng.random() < 0.5:
+                new = names(rng) if names else rng.randrange(10**4)
             if pair.call("rename", name, new) and new != name:
                 live = [n for n in live if n not in (name, new)] + [new]
                 pair.compare_file(new)
@@ -220,6 +222,7 @@ class VolumeMachine(RuleBasedStateMachine):
                 "resident_limit": st.sampled_from([0, 900]),
                 "checkpoint_interval": st.sampled_from([0.0, 0.001, 60.0]),
                 "name_units": st.sampled_from([1, 255]),
+                "folder_files": st.sampled_from([1, 3, 7, 40]),
                 "discards": st.booleans(),
             },
         ),
@@ -272,12 +275,16 @@ class VolumeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.files)
     @rule(k=st.integers(0, 10**6), name=NAMES)
     def rename(self, k, name):
-        self.pair.call("rename", self.pick(k), name)
+        old = self.pick(k)
+        if type(old) is type(name):
+            self.pair.call("rename", old, name)
 
     @precondition(lambda self: self.files)
     @rule(k=st.integers(0, 10**6), n=st.integers(0, 10**6))
     def rename_over(self, k, n):
-        self.pair.call("rename", self.pick(k), self.pick(n))
+        old, new = self.pick(k), self.pick(n)
+        if type(old) is type(new):
+            self.pair.call("rename", old, new)
 
     @rule(seed=st.integers(0, 10**9), count=st.integers(1, 40), gap=st.sampled_from([0.0, 1.0, 7.0]))
     def apply(self, seed, count, gap):
@@ -298,6 +305,8 @@ class VolumeMachine(RuleBasedStateMachine):
             elif op == FileOp.OVERWRITE and held[old]:
                 at = rng.randrange(held[old])
                 rows.append((now, op, old, at, rng.randint(1, held[old] - at)))
+            elif op == FileOp.SCATTER and held[old]:
+                rows.append((now, op, old, rng.randrange(2**62), rng.randint(1, 40 * 4096)))
             elif op == FileOp.DELETE:
                 del held[old]
                 rows.append((now, op, old, 5, 5))
@@ -372,19 +381,41 @@ def test_many_files_come_and_go(policy):
     """The directory becomes three levels deep and shallow again; $MFT and its bitmap grow."""
     pair = Pair("24 MiB", policy, cluster_size=512, auto_checkpoint=False, log_bytes=4096)
     rng = random.Random(policy)
-    pair.apply([(0.001 * k, FileOp.CREATE, k, 0, rng.choice([0, 600, 1500])) for k in range(4300)])
+    left = [f"{number:04}" for number in range(4300)]
+    for name in left:
+        assert pair.call("create", name, rng.choice([0, 600, 1500]))
     assert pair.slow.index.depth() >= 2
     pair.compare_all()
-    left = list(range(4300))
     rng.shuffle(left)
-    for k, number in enumerate(left[:500]):
-        assert pair.call("rename", number, f"{'r' * (k % 200)}{number}")
+    for k, name in enumerate(left[:500]):
+        assert pair.call("rename", name, f"{'r' * (k % 200)}{name}")
     assert pair.slow.index.depth() >= 3
     pair.compare_all()
-    rest = sorted(left[500:])
-    pair.apply([(100 + 0.001 * k, FileOp.DELETE, number, 0, 0) for k, number in enumerate(rest[:3700])])
+    for name in sorted(left[500:])[:3700]:
+        assert pair.call("delete", name)
     assert pair.slow.index.drops > 100
     assert {"MFT grows", "MFT bitmap grows", "index grows", "log in a circle"} <= set(pair.reached)
+    pair.compare_all()
+
+
+@pytest.mark.parametrize("policy", ["windows", "fresh-first"])
+@pytest.mark.parametrize(("cluster_size", "folder_files"), [(512, 10), (4096, 1), (4096, 70), (16384, 10)])
+def test_many_numbered_files_come_and_go(policy, cluster_size, folder_files):
+    """Folders are made, get index blocks, lose all their files and are filled again."""
+    values = {"cluster_size": cluster_size, "folder_files": folder_files}
+    pair = Pair("40 MiB", policy, auto_checkpoint=False, log_bytes=4096, **values)
+    rng = random.Random(policy)
+    numbers = list(range(2500))
+    rng.shuffle(numbers)
+    rows = [(0.001 * k, FileOp.CREATE, n, 0, rng.choice([0, 600, 1500])) for k, n in enumerate(numbers)]
+    pair.apply(rows)
+    pair.compare_all()
+    rng.shuffle(numbers)
+    pair.apply([(100 + 0.001 * k, FileOp.DELETE, n, 0, 0) for k, n in enumerate(numbers[:2300])])
+    pair.apply([(200 + 0.001 * k, FileOp.RENAME, n, n + 10**5, 0) for k, n in enumerate(numbers[2300:])])
+    pair.apply([(300 + 0.001 * k, FileOp.CREATE, n, 0, 9000) for k, n in enumerate(numbers[:500])])
+    assert ("folder grows" in pair.reached) == (folder_files > 4)
+    assert "MFT grows" in pair.reached
     pair.compare_all()
 
 

@@ -48,7 +48,7 @@ from clonesim.delta.law_kernel import (
     touch,
 )
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 FREE = OWN  # where the search for a free cluster starts: no cluster below it was freed since it moved on
 END = OWN + 1  # clusters from the start of the file to the last one ever in use

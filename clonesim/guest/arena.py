@@ -15,7 +15,7 @@ Arena = NDArray[np.int64]
 Word = int | np.int64  # kernel constants are np.int64
 TOGETHER: dict[Word, tuple[Word, ...]] = {  # regions that only make sense with each other's room
     a.R_RUNS: (a.R_RUNS, a.R_RUNS_DIR, a.R_SIZES, a.R_SIZES_DIR),
-    a.R_FILE: (a.R_FILE, a.R_MFT),
+    a.R_SLOT: (a.R_SLOT, a.R_FOLDER),
     a.R_NODE: (a.R_NODE, a.R_BLOCK),
 }
 
@@ -50,10 +50,10 @@ def new_arena(clusters: int) -> Arena:
     rooms[a.R_RUNS_DIR] = rooms[a.R_SIZES_DIR] = 256 * ENTRY
     rooms[a.R_RUNS] = rooms[a.R_SIZES] = 256 * BLOCK
     rooms[a.R_QUEUE] = 16384 * WAITING
-    rooms[a.R_FILE], rooms[a.R_MFT] = 16384 * RECORD, 16384 // 64
+    rooms[a.R_FILE], rooms[a.R_MFT], rooms[a.R_TABLE] = 16384 * RECORD, 16384 // 64, 16384
     rooms[a.R_EXTENT] = 65536
     rooms[a.R_NODE], rooms[a.R_BLOCK] = 512 * NODE, 512 // 64
-    rooms[a.R_SLOT] = 1024
+    rooms[a.R_SLOT] = rooms[a.R_FOLDER] = 1024
     rooms[a.R_STREAM] = 64 * RECORD
     rooms[a.R_OUT] = 4 * 65536
     return _lay_out(rooms)
@@ -63,14 +63,17 @@ def longer_region(m: Arena, region: Word, words: int) -> Arena:
     """Copy of an arena where a region (and those that belong to it) has twice the room, and at least `words` free."""
     rooms: list[Word] = [int(m[a.REGION + 2 * r + 1]) for r in range(a.REGIONS)]
     for r in TOGETHER.get(region, (region,)):
-        rooms[r] = 2 * rooms[r] + (words if r in (region, a.R_EXTENT) else 0)
-        if region == a.R_FILE:
-            rooms[r] = max(rooms[r], 2 * words * RECORD if r == a.R_FILE else words // 32)
+        rooms[r] = 2 * rooms[r] + (words if r in (region, a.R_EXTENT, a.R_FOLDER) else 0)
         if region == a.R_RUNS:
             per_block = BLOCK if r in (a.R_RUNS, a.R_SIZES) else ENTRY
             rooms[r] = max(rooms[r], (words // (BLOCK // 2) + 8) * per_block * 2)
+        if region == a.R_QUEUE:  # a ring of a power of two places
+            rooms[r] = 1 << (int(rooms[r]) - 1).bit_length()
         if region == a.R_NODE:
             rooms[r] = max(rooms[r], 1024 * NODE if r == a.R_NODE else 1024 // 64)
+    if region == a.R_FILE:
+        records = max(rooms[a.R_FILE] // RECORD, 2 * words)
+        rooms[a.R_FILE], rooms[a.R_MFT], rooms[a.R_TABLE] = records * RECORD, records // 64 + 1, records
     new = _lay_out(rooms)
     layout = slice(a.REGION, a.REGION + 2 * a.REGIONS)
     kept, half = new[layout].copy(), int(new[a.HALF])
@@ -120,6 +123,13 @@ def bits_of(m: Arena, region: Word, count: int) -> NDArray[np.uint8]:
     return np.unpackbits(words.view(np.uint8), bitorder="little", count=count)
 
 
+def numbered_records(m: Arena, region: Word) -> list[int]:
+    """MFT records that the words of a region name: of numbered files (R_SLOT) or of their folders (R_FOLDER)."""
+    first, room = (int(v) for v in m[a.REGION + 2 * region : a.REGION + 2 * region + 2])
+    words = m[first : first + room] & 0xFFFFFFFF
+    return (words[words > 0] - 1).tolist()  # type: ignore[no-any-return]
+
+
 def used_words(m: Arena) -> int:
     """Words of an arena that are in use: its header, each region up to its last word that is not zero, saved pages."""
     total = a.PAGE + int(m[a.TOUCHED]) * a.PAGE
@@ -131,7 +141,7 @@ def used_words(m: Arena) -> int:
 
 def _copy_queue(m: Arena, new: Arena) -> None:
     """Copy the waiting runs: a longer ring has other places. Its saved pages are dropped: a snapshot starts empty."""
-    slots, new_slots = (int(x[a.REGION + 2 * a.R_QUEUE + 1]) // WAITING for x in (m, new))
+    slots, new_slots = (int(x[a.REGION + 2 * a.R_QUEUE + 1]) // int(WAITING) for x in (m, new))
     old, at = int(m[a.REGION + 2 * a.R_QUEUE]), int(new[a.REGION + 2 * a.R_QUEUE])
     numbers = np.arange(int(m[QUEUE_HEAD]), int(m[QUEUE_TAIL]))
     for k in range(WAITING):

@@ -13,10 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page
@@ -44,8 +46,10 @@ R_MFT = np.int64(12)  # a bit per MFT record: in use
 R_SLOT = np.int64(13)  # MFT record of each file number, plus 1; 0 for none
 R_BLOCK = np.int64(14)  # a bit per directory index block: in use
 R_STREAM = np.int64(15)  # records of streams that are no file's data
-R_OUT = np.int64(16)  # block requests of the operations at hand; not rolled back
-REGIONS = np.int64(17)
+R_FOLDER = np.int64(16)  # directories of numbered files: MFT record plus 1 | files in it
+R_TABLE = np.int64(17)  # where a file's table of attributes is, plus 1; 0 for none (ntfs3g)
+R_OUT = np.int64(18)  # block requests of the operations at hand; not rolled back
+REGIONS = np.int64(19)
 REGION = np.int64(4)  # header word of region 0's first word; 2 words a region
 SCALARS = REGION + 2 * REGIONS  # first header word that other kernels may use
 
@@ -86,6 +90,32 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, m: Any, i: Any) -> Any:
+    """Fetch word `i` of the arena into the caches, without waiting for it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        flags = [ir.Constant(ir.IntType(32), flag) for flag in (1, 3, 1)]  # to write, keep in all caches, data
+        builder.call(function, [pointer, *flags])
+        return context.get_dummy_value()
+
+    return types.void(m, types.int64), codegen
+
+
+@intrinsic
+def opaque(typingctx: Any, value: Any) -> Any:
+    """Return the value; the compiler does not look through, so it cannot turn arithmetic on it into a branch."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        return builder.asm(ir.FunctionType(word, [word]), "", "=r,0", [args[0]], False)
 
     return types.int64(types.int64), codegen
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import NONE, ONE, R_EXTENT, ZERO, apart, base, inner, put, touch_range
+from clonesim.guest.arena_kernel import NONE, ONE, R_EXTENT, R_TABLE, ZERO, apart, base, inner, put, touch_range
 from clonesim.guest.file_kernel import (
     extent_lcn,
     extent_vcn,
@@ -22,9 +22,10 @@ from clonesim.guest.file_kernel import (
     open_record,
     record,
 )
-from clonesim.guest.mft_kernel import MFT_SCALARS, RECORD_BYTES
+from clonesim.guest.folder_kernel import FOLDER_SCALARS
+from clonesim.guest.mft_kernel import RECORD_BYTES
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 EMPTY_RECORD = np.int64(56 + 8)  # header and end mark
 INFORMATION, LIST, NAME, SECURITY, DATA = np.array([0x10, 0x20, 0x30, 0x50, 0x80])
@@ -41,7 +42,7 @@ USED_BITS, DIRTY = np.array([0x7FFF, 0x8000])  # of a record's word
 EVERYTHING = np.int64(1 << 30)  # no limit
 
 # Header words
-STREAM_FREE = MFT_SCALARS  # first free stream record, plus 1
+STREAM_FREE = FOLDER_SCALARS  # first free stream record, plus 1
 STREAM_NEXT = STREAM_FREE + 1  # stream records ever used
 ATTRIBUTE_SCALARS = STREAM_NEXT + 1
 
@@ -105,7 +106,7 @@ def plain_bytes(m, f):
 @inner
 def table(m, f):
     """First word of a file's table; -1 where it has none."""
-    at = m[record(m, f) + 4]
+    at = m[base(m, R_TABLE) + f] if f >= 0 else ZERO
     return base(m, R_EXTENT) + at - 1 if at else np.int64(-1)
 
 
@@ -245,7 +246,7 @@ def open_table(m, f):
     m[t + T_RECORDS], m[t + T_RECORD_ORDER], m[t + T_RECORD_COUNT] = records, 1, 0
     m[t + T_LIST], m[t + T_LIST_DIRTY] = NO_LIST, 0
     m[t + T_STREAM], m[t + T_STREAM + 1], m[t + T_STREAM + 2] = 0, 0, 0
-    put(m, record(m, f) + 4, at + 1)
+    put(m, base(m, R_TABLE) + f, at + 1)
     add_record(m, f, f)
 
 
@@ -268,8 +269,8 @@ def close_table(m, f):
     t = table(m, f)
     free_chunk(m, m[t + T_ATTRIBUTES], m[t + T_ATTRIBUTE_ORDER])
     free_chunk(m, m[t + T_RECORDS], m[t + T_RECORD_ORDER])
-    free_chunk(m, m[record(m, f) + 4] - 1, TABLE_ORDER)
-    put(m, record(m, f) + 4, ZERO)
+    free_chunk(m, m[base(m, R_TABLE) + f] - 1, TABLE_ORDER)
+    put(m, base(m, R_TABLE) + f, ZERO)
 
 
 @inner

@@ -10,17 +10,23 @@ from numpy.typing import NDArray
 from clonesim.guest import arena_kernel as a
 from clonesim.guest import attribute_kernel as attribute
 from clonesim.guest import file_kernel as file
+from clonesim.guest import folder_kernel as folder
 from clonesim.guest import index_kernel as index
 from clonesim.guest import runs_kernel as runs
 from clonesim.guest import space_kernel as space
-from clonesim.guest.arena import Arena, bits_of
+from clonesim.guest.arena import Arena, bits_of, numbered_records
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
 
 SYSTEM_RECORDS = range(12)
 
 
-def check_volume(m: Arena, records: list[int]) -> None:
-    """Check clusters, free runs and directory against each other; AssertionError names what broke."""
+def check_volume(m: Arena, named: list[int]) -> None:
+    """Check clusters, free runs and directories against each other; AssertionError names what broke.
+
+    `named`: MFT records of the named files; numbered ones are found in the arena.
+    """
+    numbered = numbered_records(m, a.R_SLOT)
+    records = [*named, *numbered, *numbered_records(m, a.R_FOLDER)]
     clusters = int(m[file.CLUSTERS])
     owners = np.zeros(clusters, np.int64)
     for f in [*SYSTEM_RECORDS, *records, *(-s for s in _streams(m, records))]:
@@ -38,7 +44,10 @@ def check_volume(m: Arena, records: list[int]) -> None:
     assert waiting.sum() == m[space.QUARANTINED], "the count of quarantined clusters is wrong"
     if m[POLICY] != NTFS3G:
         _check_runs(m, bits)
-    _check_directory(m, records)
+        _check_folders(m)
+        _check_directory(m, named)
+    else:
+        _check_directory(m, [*named, *numbered])
 
 
 def _extents(m: Arena, f: int) -> list[tuple[int, int]]:
@@ -101,6 +110,19 @@ def _check_runs(m: Arena, bits: NDArray[np.uint8]) -> None:
         assert after[:2] != (pool, start + length), f"runs at {start} and {after[1]} should be one"
     assert (free == 1 - bits).all(), "the lists of free runs and the bitmap differ"
     assert totals == m[runs.POOL_FREE : runs.POOL_FREE + 3].tolist(), "free clusters of a pool miscounted"
+
+
+def _check_folders(m: Arena) -> None:
+    """Every folder counts its files, and its index has clusters for whole blocks once its record is full."""
+    first, room = (int(v) for v in m[a.REGION + 2 * a.R_SLOT : a.REGION + 2 * a.R_SLOT + 2])
+    numbers = np.flatnonzero(m[first : first + room])
+    held = np.bincount(numbers // m[folder.FOLDER_FILES], minlength=room)
+    at = int(a.base(m, a.R_FOLDER))
+    words = m[at : at + room]
+    assert (words >> int(folder.COUNT) == held[:room]).all(), "a folder miscounts its files"
+    for word in words[held[:room] > m[folder.ROOT_ENTRIES]].tolist():
+        size = int(file.file_size(m, (word & int(folder.RECORD_MASK)) - 1))
+        assert size >= folder.INDEX_BLOCK, "a folder's index has no block"
 
 
 def _check_directory(m: Arena, records: list[int]) -> None:

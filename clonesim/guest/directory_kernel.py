@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import ONE, apart, inner
+from clonesim.guest.arena_kernel import ONE, ZERO, apart, inner
 from clonesim.guest.attribute_kernel import (
     ALLOCATION,
     INDEX_BITMAP,
@@ -21,7 +21,7 @@ from clonesim.guest.ntfs3g_record_kernel import NTFS3G_RECORD_SCALARS, OK, set_s
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
 from clonesim.guest.request_kernel import write_stream
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 INDEX_BLOCK = np.int64(4096)
 ROOT_VALUE_HEAD = np.int64(16)  # bytes of the root's value before its node
@@ -49,7 +49,7 @@ def write_block(m, block):
             return
         while (block + 1) * INDEX_BLOCK > file_clusters(m, ROOT_INDEX) * m[CLUSTER_BYTES]:
             grow_plain(m, ROOT_INDEX)
-    write_stream(m, ROOT_INDEX, block * INDEX_BLOCK, INDEX_BLOCK)
+    write_stream(m, ROOT_INDEX, ZERO, block * INDEX_BLOCK, INDEX_BLOCK)
 
 
 @inner
@@ -71,7 +71,7 @@ def block_bit_changed(m, block):
         m[BLOCKS_COVERED] += 64
     stream = stream_of(m, ROOT_INDEX, INDEX_BITMAP)
     if stream:
-        write_stream(m, stream, block >> 3, ONE)
+        write_stream(m, stream, ZERO, block >> 3, ONE)
     else:
         holder = attribute_record(m, ROOT_INDEX, first_piece(m, ROOT_INDEX, INDEX_BITMAP))
         write_record(m, record_number(m, ROOT_INDEX, holder))

@@ -8,6 +8,7 @@ from clonesim.guest import arena_kernel as a
 from clonesim.guest.arena_kernel import entry, words
 from clonesim.guest.attribute_kernel import SECURITY, add_attribute, open_stream, open_table
 from clonesim.guest.file_kernel import (
+    USED,
     add_extent,
     extent_lcn,
     extent_vcn,
@@ -17,27 +18,21 @@ from clonesim.guest.file_kernel import (
     open_record,
     set_size,
 )
+from clonesim.guest.folder_kernel import fetch_ahead, slot
 from clonesim.guest.index_kernel import clear_node, insert_entry
 from clonesim.guest.mft_kernel import ROOT_INDEX
+from clonesim.guest.named_kernel import run_named
+from clonesim.guest.ntfs3g_record_kernel import NEXT_RECORD
 from clonesim.guest.ntfs3g_space_kernel import ntfs3g_mount
+from clonesim.guest.ntfs3g_volume_kernel import run_ntfs3g, run_numbered_ntfs3g
+from clonesim.guest.policy_kernel import NTFS3G, POLICY, POSITION
 from clonesim.guest.request_kernel import NOW, SOURCE
 from clonesim.guest.runs_kernel import release
-from clonesim.guest.space_kernel import USED, checkpoint
-from clonesim.guest.volume_kernel import (
-    CREATE,
-    DELETE,
-    DONE,
-    RENAME,
-    TRIM,
-    first_bad_op,
-    mount,
-    run_one,
-    set_slot,
-    slot,
-)
-from clonesim.guest.windows_file_kernel import NAME_UNITS
+from clonesim.guest.space_kernel import EVER, checkpoint
+from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, RENAME, TRIM, first_bad_op
+from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 
 @entry
@@ -127,12 +122,6 @@ def slot_of(arena, number):
 
 
 @entry
-def let_stand(arena, number, record):
-    """Let a number stand for a record (-1: for none)."""
-    set_slot(words(arena), number, record)
-
-
-@entry
 def pass_checkpoint(arena, now):
     """Make the runs reusable whose time has come."""
     checkpoint(words(arena), now)
@@ -142,7 +131,10 @@ def pass_checkpoint(arena, now):
 def boot(arena):
     """First boot after a power-off, and the state that `revert` returns to."""
     m = words(arena)
-    mount(m)
+    m[POSITION] = m[NEXT_RECORD] = 0
+    checkpoint(m, EVER)
+    if m[POLICY] == NTFS3G:
+        ntfs3g_mount(m)
     a.mark(m)
 
 
@@ -154,8 +146,14 @@ def revert(arena):
 
 @entry
 def run(arena, op, f, offset, length, units, key, key_rest):
-    """One operation on a record: outcome, region or record, words."""
-    return run_one(words(arena), op, f, offset, length, units, key, key_rest)
+    """One operation on a named file: outcome, region or record, words."""
+    return run_named(words(arena), op, f, offset, length, units, key, key_rest)
+
+
+@entry
+def run_driver(arena, op, f, offset, length, units, key, key_rest):
+    """The same under the ntfs-3g driver."""
+    return run_ntfs3g(words(arena), op, f, offset, length, units, key, key_rest)
 
 
 @entry
@@ -169,25 +167,32 @@ def run_ops(arena, ops, start):
     """Operations on numbered files from `start` on, all checked before: next operation, outcome, region, words."""
     m = words(arena)
     for i in range(start, ops.size):
-        op, number = ops[i]["op"], ops[i]["file"]
+        if i + AHEAD < ops.size:
+            fetch_ahead(m, ops[i + AHEAD]["file"], ops[i + AHEAD // 2]["file"], ops[i + AHEAD // 4]["file"])
+        op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
         m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
         m[SOURCE] = ops[i]["source"]
-        f = slot(m, number) if op != CREATE and op != TRIM else a.NONE
-        key, offset, length = number, ops[i]["offset"], ops[i]["length"]
-        if op == RENAME:
-            if offset == number:
-                continue
-            key, offset = offset, slot(m, offset)
-        if op >= DELETE:
-            length = a.ZERO
-        status, region, room = run_one(m, op, f, offset, length, m[NAME_UNITS], key, a.ZERO)
+        if op == RENAME and offset == number:
+            continue
+        length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
+        status, region, room = run_numbered(m, op, number, offset, length)
         if status != DONE:
             return i, status, region, room
-        if op == CREATE:
-            set_slot(m, number, region)
-        elif op == DELETE:
-            set_slot(m, number, a.NONE)
-        elif op == RENAME:
-            set_slot(m, number, a.NONE)
-            set_slot(m, key, f)
+    return ops.size, DONE, a.ZERO, a.ZERO
+
+
+@entry
+def run_ops_driver(arena, ops, start):
+    """The same under the ntfs-3g driver."""
+    m = words(arena)
+    for i in range(start, ops.size):
+        op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
+        m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
+        m[SOURCE] = ops[i]["source"]
+        if op == RENAME and offset == number:
+            continue
+        length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
+        status, region, room = run_numbered_ntfs3g(m, op, number, offset, length)
+        if status != DONE:
+            return i, status, region, room
     return ops.size, DONE, a.ZERO, a.ZERO

@@ -1,9 +1,8 @@
 """Files: a record per MFT record, and extents in chunks that double.
 
-A record has five words: size and name length; where its chunk of extents is; two words that sort its name; where its
-table of attributes is, for the few files that need one. An extent is one word, virtual cluster (VCN) | logical cluster
-(LCN); its length is the distance to the next extent's VCN, or to the file's end. Chunks hold 1, 2, 4, ... extents; free
-chunks of a size are chained.
+A record has four words: size and name length; where its chunk of extents is; two words that sort its name. An extent
+is one word, virtual cluster (VCN) | logical cluster (LCN); its length is the distance to the next extent's VCN, or to
+the file's end. Chunks hold 1, 2, 4, ... extents; free chunks of a size are chained.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart,
 from clonesim.guest.policy_kernel import POLICY_SCALARS
 from clonesim.guest.runs_kernel import FIELD, MASK
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
-RECORD = np.int64(5)  # words of a record
+RECORD = np.int64(4)  # words of a record
 SIZE_BITS = np.int64(48)
 COUNT_BITS = np.int64(26)  # extents of a file
 CLASS_BITS = np.int64(5)  # log2 of a chunk's words, plus 1; 0 for no chunk
@@ -24,7 +23,8 @@ CLASSES = np.int64(28)
 
 # Header words
 CLUSTERS = POLICY_SCALARS  # clusters of the volume
-CLUSTER_BYTES = CLUSTERS + 1
+USED = CLUSTERS + 1  # allocated clusters
+CLUSTER_BYTES = USED + 1
 CLUSTER_SHIFT = CLUSTER_BYTES + 1  # log2 of it: dividing is slow
 CHUNK_FREE = CLUSTER_SHIFT + 1  # first free chunk of each class, plus 1
 CHUNK_NEXT = CHUNK_FREE + CLASSES  # words of the extent region ever used
@@ -82,6 +82,15 @@ def file_clusters(m, f):
     if extents(m, f) == 0:
         return np.int64(0)
     return clusters_for(m, file_size(m, f))
+
+
+@inner
+def end_cluster(m, f, clusters):
+    """Cluster behind a file's last one; -1 for a file without clusters."""
+    count = extents(m, f)
+    if count == 0:
+        return np.int64(-1)
+    return extent_lcn(m, f, count - 1) + clusters - extent_vcn(m, f, count - 1)
 
 
 @inner
@@ -182,7 +191,7 @@ def open_record(m, f, units, key, key_rest):
     """Begin a record: an empty file whose name has `units` UTF-16 units and sorts by the two keys."""
     at = record(m, f)
     touch_range(m, at, at + RECORD - 1)
-    m[at], m[at + 1], m[at + 2], m[at + 3], m[at + 4] = np.int64(units) << SIZE_BITS, 0, key, key_rest, 0
+    m[at], m[at + 1], m[at + 2], m[at + 3] = np.int64(units) << SIZE_BITS, 0, key, key_rest
 
 
 @inner

@@ -36,7 +36,7 @@ from clonesim.guest.directory_kernel import (
 )
 from clonesim.guest.file_kernel import name_units, record
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 NODE = np.int64(98)  # words of a node: at most 45 entries of the smallest size fit a block
 BLOCK_ROOM = np.int64(4096 - 24)  # bytes of a block for its header (40 with the update sequence) and entries
@@ -44,6 +44,7 @@ HEAD, ROOT_HEAD = np.array([40, 16])
 END = np.int64(16)  # bytes of the entry that ends a node
 CHILD = np.int64(8)  # bytes of a child's block number
 DEEPEST = np.int64(12)
+INDEX_ROOM = np.int64(64)  # blocks that an operation may add, and more
 
 # Header words
 DEPTH = DIRECTORY_SCALARS  # nodes on the path of the last search

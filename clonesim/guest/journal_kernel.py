@@ -20,18 +20,17 @@ from clonesim.guest.file_kernel import (
     record,
     set_size,
 )
-from clonesim.guest.index_kernel import INDEX_SCALARS
-from clonesim.guest.mft_kernel import LOG_FILE
-from clonesim.guest.request_kernel import GUEST_PAGE, write_pages, write_stream
+from clonesim.guest.mft_kernel import LOG_FILE, MFT_SCALARS
+from clonesim.guest.request_kernel import GUEST_PAGE, write_metadata, write_pages
 from clonesim.guest.runs_kernel import FIELD
 from clonesim.guest.space_kernel import allocate, free_clusters, free_run, reserve
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 USN_JOURNAL = np.int64(11)  # $Extend: its $UsnJrnl is kept in this record
 
 # Header words
-LOG_POSITION = INDEX_SCALARS  # bytes ever logged
+LOG_POSITION = MFT_SCALARS  # where the log goes on [B]
 LOG_BYTES = LOG_POSITION + 1  # bytes that one change logs
 USN_BYTES = LOG_BYTES + 1  # bytes that one change adds to the USN journal; 0: no journal
 USN_MOST = USN_BYTES + 1  # the journal is cut above this size ... [B]
@@ -42,11 +41,12 @@ JOURNAL_SCALARS = USN_STEP + 1
 @inner
 def write_log(m):
     """Log one change: the page at the log's position, in a circle."""
-    page, size = GUEST_PAGE, file_size(m, LOG_FILE) // GUEST_PAGE * GUEST_PAGE
-    first, last = m[LOG_POSITION] // page, (m[LOG_POSITION] + m[LOG_BYTES] - 1) // page
-    for number in range(first, last + 1):
-        write_stream(m, LOG_FILE, number * page % size, page)
-    m[LOG_POSITION] += m[LOG_BYTES]
+    size = file_size(m, LOG_FILE) & ~(GUEST_PAGE - 1)
+    page, end = m[LOG_POSITION] & ~(GUEST_PAGE - 1), m[LOG_POSITION] + m[LOG_BYTES]
+    while page < end:
+        write_metadata(m, LOG_FILE, page if page < size else page - size, GUEST_PAGE, True)
+        page += GUEST_PAGE
+    m[LOG_POSITION] = end if end < size else end - size
 
 
 @inner

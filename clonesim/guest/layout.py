@@ -16,6 +16,7 @@ from clonesim.guest import index_kernel as index
 from clonesim.guest import ntfs3g_file_kernel as ntfs3g_file
 from clonesim.guest import ntfs3g_record_kernel as ntfs3g_record
 from clonesim.guest import ntfs3g_space_kernel as ntfs3g_space
+from clonesim.guest import request_kernel as request
 from clonesim.guest import runs_kernel as runs
 from clonesim.guest.arena import Arena
 from clonesim.guest.names import name_units, sort_keys
@@ -121,7 +122,7 @@ def format_volume(m: Arena, layout: Layout, cluster_bytes: int) -> None:
     m[file.CLUSTERS], m[file.CLUSTER_BYTES] = layout.clusters, cluster_bytes
     m[file.CLUSTER_SHIFT] = cluster_bytes.bit_length() - 1
     m[runs.ZONE_START], m[runs.ZONE_END] = layout.zone_start, layout.zone_end
-    m[ntfs3g_space.MFT_LCN], m[ntfs3g_space.BITMAP_LCN] = layout.files[0][0], layout.files[6][0]
+    m[ntfs3g_space.MFT_LCN], m[request.BITMAP_LCN] = layout.files[0][0], layout.files[6][0]
     words = int(m[a.REGION + 2 * a.R_BITMAP + 1]) * 64
     entry.set_bits(m, a.R_BITMAP, layout.clusters, words - layout.clusters)
     for number, name in SYSTEM_FILES.items():

@@ -9,6 +9,7 @@ from clonesim.errors import ParameterError
 from clonesim.guest import arena_kernel as a
 from clonesim.guest import directory_kernel as directory
 from clonesim.guest import entry_kernel as entry
+from clonesim.guest import folder_kernel as folder
 from clonesim.guest import journal_kernel as journal
 from clonesim.guest import mft_kernel as mft
 from clonesim.guest import policy_kernel as policy_kernel
@@ -26,6 +27,8 @@ GUESTS = tuple(sorted({name.split(".")[0] for name in catalog.parameters("guests
 SMALLEST_DISK = 8 * MIB
 MOST_CLUSTERS = 2**30 - 1
 NTFS3G_FIXED = {"cluster_size": 4 * KIB, "partition_offset": 0, "checkpoint_interval": 0.0, "discards": False}
+ROOT_ENDS = 16 + 16  # bytes of an index root that are no entries: its node's header, its end entry
+BLOCK_ROOM = 4096 - 24 - 40 - 16  # of an index block for entries: headers, update sequence and end entry off
 RECORD_ROOM = 1024 - (56 + 8 + 72 + 96 + 72 + 80 + 40) - (24 + 8) - 16  # of the root directory's record, for its root
 
 
@@ -84,6 +87,11 @@ class Settings:
             raise ParameterError("size", self.disk_bytes, allowed, "Use larger clusters.")
 
 
+def entry_bytes(units: int) -> int:
+    """Bytes of an index entry for a name of so many UTF-16 units."""
+    return (16 + 66 + 2 * units + 7) // 8 * 8
+
+
 def _is_free(name: str, value: Any) -> bool:
     """Whether a value needs no range of the catalog: a partition may start at any sector."""
     return name == "partition_offset" and type(value) is int and value >= 0
@@ -96,6 +104,7 @@ def make_volume(settings: Settings) -> Arena:
     layout = mkntfs_layout(settings.disk_bytes) if ntfs3g else windows_layout(volume_bytes, size, values)
     m = new_arena(layout.clusters)
     m[request.RATE], m[request.LONGEST_WRITE] = values["write_rate"], values["longest_write"]
+    m[request.PAGE_TIME] = request.GUEST_PAGE * 10**9 // values["write_rate"]
     m[request.PARTITION] = values["partition_offset"]
     m[policy_kernel.POLICY] = POLICIES[settings.policy].code
     m[policy_kernel.CACHE] = values["run_cache"]
@@ -112,6 +121,10 @@ def make_volume(settings: Settings) -> Arena:
     m[journal.USN_BYTES] = values["usn_bytes"] if values["usn"] else 0
     m[journal.USN_MOST], m[journal.USN_STEP] = values["usn_most"], values["usn_step"]
     m[windows_file.RESIDENT_LIMIT], m[windows_file.NAME_UNITS] = values["resident_limit"], values["name_units"]
+    m[folder.FOLDER_FILES] = values["folder_files"]
+    m[folder.FOLDER_SHARE] = -(-(1 << int(folder.SHARE_BITS)) // values["folder_files"])
+    m[folder.ROOT_ENTRIES] = (RECORD_ROOM - ROOT_ENDS) // entry_bytes(values["name_units"])
+    m[folder.BLOCK_ENTRIES] = BLOCK_ROOM // entry_bytes(values["name_units"])
     format_volume(m, layout, size)
     if ntfs3g:
         format_ntfs3g(m, layout)

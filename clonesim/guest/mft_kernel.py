@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from clonesim.guest.arena_kernel import NONE, ONE, R_MFT, ZERO, apart, clear_bits, inner, next_equal, room, set_bits
-from clonesim.guest.file_kernel import CLUSTER_BYTES, add_extent, file_clusters, set_size
+from clonesim.guest.file_kernel import CLUSTER_BYTES, USED, add_extent, end_cluster, file_clusters, set_size
+from clonesim.guest.ntfs3g_space_kernel import NTFS3G_SCALARS
 from clonesim.guest.policy_kernel import longest_lowest, pick
-from clonesim.guest.request_kernel import GUEST_PAGE, write_stream
+from clonesim.guest.request_kernel import GUEST_PAGE, write_metadata
 from clonesim.guest.runs_kernel import (
     BY_ADDRESS,
     FRESH,
@@ -24,16 +25,16 @@ from clonesim.guest.runs_kernel import (
     run_holding,
     take_part,
 )
-from clonesim.guest.space_kernel import SPACE_SCALARS, USED, allocate, end_cluster, write_bitmap_pages
+from clonesim.guest.space_kernel import allocate, write_bitmap_pages
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 MFT, MFT_MIRROR, LOG_FILE, MFT_BITMAP, ROOT_INDEX, BITMAP_FILE = np.array([0, 1, 2, 3, 5, 6])
 RECORD_BYTES = np.int64(1024)
 MIRRORED = np.int64(4)  # records that have a copy in $MFTMirr
 
 # Header words
-FIRST_RECORD = SPACE_SCALARS  # files get no record below this one
+FIRST_RECORD = NTFS3G_SCALARS  # files get no record below this one
 LOWEST_FREE = FIRST_RECORD + 1  # no free record below this one
 MFT_STEP = LOWEST_FREE + 1  # clusters by which $MFT grows
 ZONE_STEP = MFT_STEP + 1  # clusters of another zone once the first is used up; 0: none
@@ -49,9 +50,9 @@ def mft_records(m):
 @inner
 def write_record(m, number):
     """An MFT record goes to disk; the first four also to the mirror."""
-    write_stream(m, MFT, number * RECORD_BYTES, RECORD_BYTES)
+    write_metadata(m, MFT, number * RECORD_BYTES, RECORD_BYTES, False)
     if number < MIRRORED:
-        write_stream(m, MFT_MIRROR, number * RECORD_BYTES, RECORD_BYTES)
+        write_metadata(m, MFT_MIRROR, number * RECORD_BYTES, RECORD_BYTES, False)
 
 
 @inner
@@ -106,7 +107,7 @@ def grow_plain(m, f):
 def write_mft_bit(m, number):
     """The page of the MFT's bitmap that holds a record's bit goes to disk."""
     size = min(GUEST_PAGE, m[CLUSTER_BYTES])
-    write_stream(m, MFT_BITMAP, number // 8 // size * size, size)
+    write_metadata(m, MFT_BITMAP, number // 8 // size * size, size, False)
 
 
 @inner

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import NONE, ZERO, apart, inner
+from clonesim.guest.arena_kernel import NONE, ONE, ZERO, apart, inner
 from clonesim.guest.attribute_kernel import (
     DATA,
     LIST,
@@ -38,19 +38,19 @@ from clonesim.guest.file_kernel import (
     set_name,
     set_size,
 )
-from clonesim.guest.index_kernel import index_add, index_remove, index_touch
-from clonesim.guest.journal_kernel import JOURNAL_SCALARS
+from clonesim.guest.index_kernel import INDEX_SCALARS, index_add, index_remove, index_touch
 from clonesim.guest.mft_kernel import ROOT_INDEX, write_record
 from clonesim.guest.ntfs3g_record_kernel import map_stream, ntfs3g_give_record, ntfs3g_take_record, sync_table
-from clonesim.guest.request_kernel import write_stream
-from clonesim.guest.space_kernel import allocate, free_extents
+from clonesim.guest.ntfs3g_space_kernel import ntfs3g_allocate, ntfs3g_free_extents
+from clonesim.guest.request_kernel import SOURCE, write_stream
+from clonesim.guest.windows_file_kernel import scattered
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 PAGE = np.int64(4096)  # of the host's page cache [B]
 
 # Header words
-REQUEST_PAGES = JOURNAL_SCALARS  # pages that FUSE hands over in one request
+REQUEST_PAGES = INDEX_SCALARS  # pages that FUSE hands over in one request
 NTFS3G_FILE_SCALARS = REQUEST_PAGES + 1
 
 
@@ -80,7 +80,7 @@ def grow_data(m, f, offset, end):
         return
     listed = table(m, f) >= 0
     before = np.int64(0) if listed else stream_bytes(m, f, ZERO, have)
-    allocate(m, f, have, want - have, False)
+    ntfs3g_allocate(m, f, have, want - have)
     set_size(m, f, end)
     if not listed:
         if plain_bytes(m, f) + stream_bytes(m, f, ZERO, want) <= RECORD_BYTES:
@@ -102,11 +102,11 @@ def write_request(m, f, offset, length):
     ):
         resident = False
         if size:
-            allocate(m, f, np.int64(0), np.int64(1), False)
-            write_stream(m, f, ZERO, size)
+            ntfs3g_allocate(m, f, ZERO, ONE)
+            write_stream(m, f, m[SOURCE], ZERO, size)
     if not resident:
         grow_data(m, f, offset, end)
-        write_stream(m, f, offset, length)
+        write_stream(m, f, m[SOURCE], offset, length)
     set_size(m, f, max(size, end))
     if table(m, f) >= 0:
         mark_record(m, f, ZERO)
@@ -124,6 +124,16 @@ def ntfs3g_write(m, f, offset, length):
         piece = min(length, PAGE - offset % PAGE if offset % PAGE else m[REQUEST_PAGES] * PAGE)
         write_request(m, f, offset, piece)
         offset, length = offset + piece, length - piece
+
+
+@inner
+def ntfs3g_scatter(m, f, key, length):
+    """Write pages at pseudo-random places of a file, in place, a request each."""
+    apart()
+    size = file_size(m, f)
+    for i in range((length + PAGE - 1) // PAGE):
+        offset = scattered(key, i, (size + PAGE - 1) // PAGE) * PAGE
+        write_request(m, f, offset, min(PAGE, size - offset))
 
 
 @inner
@@ -149,9 +159,9 @@ def ntfs3g_delete(m, f):
         for kind in (LIST, SECURITY):
             stream = stream_of(m, f, kind)
             if stream:
-                free_extents(m, stream, file_clusters(m, stream))
+                ntfs3g_free_extents(m, stream, file_clusters(m, stream))
                 close_stream(m, f, kind)
-    free_extents(m, f, file_clusters(m, f))
+    ntfs3g_free_extents(m, f, file_clusters(m, f))
     if table(m, f) >= 0:
         for holder in range(m[table(m, f) + T_RECORD_COUNT] - 1, 0, -1):
             ntfs3g_give_record(m, record_number(m, f, holder))

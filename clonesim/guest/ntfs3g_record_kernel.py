@@ -50,13 +50,20 @@ from clonesim.guest.attribute_kernel import (
     table,
     up8,
 )
-from clonesim.guest.file_kernel import CLUSTER_BYTES, clusters_for, file_clusters, file_size, set_size
+from clonesim.guest.file_kernel import (
+    CLUSTER_BYTES,
+    USED,
+    clusters_for,
+    end_cluster,
+    file_clusters,
+    file_size,
+    set_size,
+)
 from clonesim.guest.mft_kernel import MFT, MFT_BITMAP, mft_records, write_record
-from clonesim.guest.ntfs3g_space_kernel import DATA_ZONE, MFT_ZONE, ntfs3g_take
+from clonesim.guest.ntfs3g_space_kernel import DATA_ZONE, MFT_ZONE, ntfs3g_allocate, ntfs3g_free_extents, ntfs3g_take
 from clonesim.guest.request_kernel import write_stream
-from clonesim.guest.space_kernel import USED, allocate, end_cluster, free_extents
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 FIRST_FILE = np.int64(64)  # no file gets a record below this one
 MFT_GROWTH = np.int64(4)  # clusters
@@ -114,7 +121,7 @@ def grow_stream_clusters(m, f, clusters, zone):
 @inner
 def write_bits(m, byte, length):
     """Bytes of the MFT's bitmap go to disk."""
-    write_stream(m, MFT_BITMAP, byte, length)
+    write_stream(m, MFT_BITMAP, ZERO, byte, length)
 
 
 @inner
@@ -179,14 +186,14 @@ def make_non_resident(m, f, i):
     stream = open_stream(m, f, kind)
     clusters = clusters_for(m, value)
     if clusters:
-        allocate(m, stream, ZERO, clusters, False)
+        ntfs3g_allocate(m, stream, ZERO, clusters)
     if not resize(m, f, i, STREAM_HEAD + name_bytes + mapping_pairs(m, stream, clusters, ZERO, EVERYTHING)[0]):
-        free_extents(m, stream, clusters)
+        ntfs3g_free_extents(m, stream, clusters)
         close_stream(m, f, kind)
         return False
     set_attribute(m, f, i, kind, name_bytes, False, attribute_bytes(m, f, i), attribute_record(m, f, i), ZERO)
     set_size(m, stream, value)
-    write_stream(m, stream, ZERO, value)
+    write_stream(m, stream, ZERO, ZERO, value)
     return True
 
 
@@ -289,7 +296,7 @@ def set_list_size(m, f, size):
             have = file_clusters(m, stream)
             want = clusters_for(m, size)
             if want > have:
-                allocate(m, stream, have, want - have, False)
+                ntfs3g_allocate(m, stream, have, want - have)
             set_size(m, stream, size)
             if want > have:
                 map_list(m, f)
@@ -339,7 +346,7 @@ def set_stream_size(m, f, kind, size):
             have = file_clusters(m, stream)
             want = clusters_for(m, size)
             if want > have:
-                allocate(m, stream, have, want - have, False)
+                ntfs3g_allocate(m, stream, have, want - have)
                 map_stream(m, f, kind, max(have - 1, 0), want)
             set_size(m, stream, size)
             mark_record(m, f, attribute_record(m, f, first_piece(m, f, kind)))
@@ -427,7 +434,7 @@ def sync_table(m, f):
     if m[t + T_LIST_DIRTY]:
         stream = stream_of(m, f, LIST)
         if stream:
-            write_stream(m, stream, ZERO, m[t + T_LIST])
+            write_stream(m, stream, ZERO, ZERO, m[t + T_LIST])
         put(m, t + T_LIST_DIRTY, ZERO)
     records = base(m, R_EXTENT) + m[t + T_RECORDS]
     for i in range(m[t + T_RECORD_COUNT]):

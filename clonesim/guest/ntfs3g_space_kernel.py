@@ -9,20 +9,30 @@ from __future__ import annotations
 import numpy as np
 
 from clonesim.guest.arena_kernel import ONE, R_BITMAP, ZERO, apart, bit, clear_bits, inner, next_equal, set_bits
-from clonesim.guest.file_kernel import CLUSTER_BYTES, CLUSTERS, add_extent
-from clonesim.guest.request_kernel import REQUEST_SCALARS, WRITE, emit
+from clonesim.guest.file_kernel import (
+    CLUSTER_BYTES,
+    CLUSTERS,
+    USED,
+    add_extent,
+    end_cluster,
+    extent_lcn,
+    extent_vcn,
+    extents,
+    forget_extents,
+)
+from clonesim.guest.request_kernel import BITMAP_LCN, WRITE, emit
 from clonesim.guest.runs_kernel import ZONE_END, ZONE_START
+from clonesim.guest.space_kernel import SPACE_SCALARS
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 MFT_ZONE, DATA_ZONE, LOW_ZONE = np.array([1, 2, 4])  # inside the MFT zone, behind it, before it
 WINDOW = np.int64(32768)  # clusters looked at together: a 4 KiB piece of $Bitmap
 SKIP = np.int64(4096)  # clusters the position jumps ahead after use
 
 # Header words
-MFT_LCN = REQUEST_SCALARS  # first cluster of $MFT
-BITMAP_LCN = MFT_LCN + 1  # first cluster of $Bitmap
-ZONE_POSITION = BITMAP_LCN + 1  # roving position of each zone
+MFT_LCN = SPACE_SCALARS  # first cluster of $MFT
+ZONE_POSITION = MFT_LCN + 1  # roving position of each zone
 FULL_ZONES = ZONE_POSITION + 3  # zones known to be exhausted
 NTFS3G_SCALARS = FULL_ZONES + 1
 
@@ -107,7 +117,7 @@ def longest_free(m, first, size):
 def write_bitmap(m, first, size):
     """The bits first .. first + size - 1 of $Bitmap go to disk, as whole bytes."""
     start, end = first >> 3, (first + size + 7) >> 3
-    emit(m, WRITE, m[BITMAP_LCN] * m[CLUSTER_BYTES] + start, end - start)
+    emit(m, WRITE, ZERO, m[BITMAP_LCN] * m[CLUSTER_BYTES] + start, end - start)
 
 
 @inner
@@ -194,3 +204,23 @@ def ntfs3g_free(m, start, length):
         m[FULL_ZONES] &= ~zone
     clear_bits(m, R_BITMAP, start, length)
     write_bitmap(m, start, length)
+
+
+@inner
+def ntfs3g_allocate(m, f, have, need):
+    """Give a file that has `have` clusters `need` more, outside the MFT zone while there are any."""
+    m[USED] += need
+    ntfs3g_take(m, f, have, need, end_cluster(m, f, have), DATA_ZONE)
+
+
+@inner
+def ntfs3g_free_extents(m, f, clusters):
+    """Free all clusters of a file and forget its extents."""
+    apart()
+    count = extents(m, f)
+    for i in range(count):
+        vcn = extent_vcn(m, f, i)
+        end = clusters if i + 1 == count else extent_vcn(m, f, i + 1)
+        m[USED] -= end - vcn
+        ntfs3g_free(m, extent_lcn(m, f, i), end - vcn)
+    forget_extents(m, f)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import R_OUT, R_WRITTEN, apart, base, bit, inner, room, set_bits
+from clonesim.guest.arena_kernel import ONE, R_OUT, R_WRITTEN, ZERO, apart, base, bit, inner, put, room, set_bits
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
     CLUSTER_SHIFT,
@@ -16,7 +16,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again
@@ -26,12 +26,14 @@ GUEST_PAGE = np.int64(4096)  # the guest writes its cache page by page [B]
 # Header words
 NOW = FILE_SCALARS  # the volume's clock [ns]
 RATE = NOW + 1  # bytes written a second
-PARTITION = RATE + 1  # where the volume starts on its disk [B]
+PAGE_TIME = RATE + 1  # how long writing a page takes [ns]
+PARTITION = PAGE_TIME + 1  # where the volume starts on its disk [B]
 EMIT = PARTITION + 1  # 1: note the requests
 OUT = EMIT + 1  # requests noted
 SOURCE = OUT + 1  # write source of the operation at hand
 LONGEST_WRITE = SOURCE + 1  # a longer write is sent in pieces [B]
-REQUEST_SCALARS = LONGEST_WRITE + 1
+BITMAP_LCN = LONGEST_WRITE + 1  # first cluster of $Bitmap
+REQUEST_SCALARS = BITMAP_LCN + 1
 
 
 @inner
@@ -41,28 +43,33 @@ def request_room(m):
 
 
 @inner
-def emit(m, op, offset, length):
-    """Note a request at a byte offset of the volume."""
+def emit(m, op, source, offset, length):
+    """Note a request at a byte offset of the volume, and the write source that caused it (0: the file system)."""
     if m[EMIT]:
         at = base(m, R_OUT) + REQUEST * m[OUT]
-        m[at], m[at + 1], m[at + 2], m[at + 3] = m[NOW], op | (m[SOURCE] << 8), m[PARTITION] + offset, length
+        m[at], m[at + 1], m[at + 2], m[at + 3] = m[NOW], op | (source << 8), m[PARTITION] + offset, length
         m[OUT] += 1
 
 
 @inner
-def write_run(m, offset, length):
+def write_run(m, source, offset, length):
     """Write bytes of the volume in pieces, and let the clock run."""
+    if length == GUEST_PAGE:  # the commonest length; dividing is slow
+        emit(m, WRITE, source, offset, length)
+        m[NOW] += m[PAGE_TIME]
+        return
     while length > 0:
         piece = min(length, m[LONGEST_WRITE])
-        emit(m, WRITE, offset, piece)
+        emit(m, WRITE, source, offset, piece)
         m[NOW] += piece * 1_000_000_000 // m[RATE]
         offset, length = offset + piece, length - piece
 
 
 @inner
-def write_stream(m, f, offset, length):
+def write_stream(m, f, source, offset, length):
     """Write bytes of a file's clusters, extent by extent."""
     apart()
+    system = 0 <= f < SYSTEM_FILES
     size, shift = m[CLUSTER_BYTES], m[CLUSTER_SHIFT]
     i = extent_holding(m, f, offset >> shift)
     last = extents(m, f)
@@ -71,10 +78,30 @@ def write_stream(m, f, offset, length):
         piece = length if i + 1 == last else min(length, extent_vcn(m, f, i + 1) * size - offset)
         start = extent_lcn(m, f, i) * size + into
         first = start >> shift
-        if not 0 <= f < SYSTEM_FILES or not bit(m, R_WRITTEN, first):
+        if not system or not bit(m, R_WRITTEN, first):
             set_bits(m, R_WRITTEN, first, ((start + piece + size - 1) >> shift) - first)
-        write_run(m, start, piece)
+        write_run(m, source, start, piece)
         offset, length, i = offset + piece, length - piece, i + 1
+
+
+@inner
+def write_metadata(m, f, offset, length, written):
+    """Write a piece of a file-system file that lies in one page: an MFT record, a page of a bitmap, of the log.
+
+    `written`: its cluster was written before, which nobody need look up then.
+    """
+    if m[CLUSTER_BYTES] < GUEST_PAGE:
+        write_stream(m, f, ZERO, offset, length)
+        return
+    shift = m[CLUSTER_SHIFT]
+    vcn = offset >> shift
+    i = ZERO if extents(m, f) == 1 else extent_holding(m, f, vcn)
+    lcn = extent_lcn(m, f, i) + vcn - extent_vcn(m, f, i)
+    if not written:
+        word = base(m, R_WRITTEN) + (lcn >> 6)
+        if not (m[word] >> (lcn & 63)) & 1:
+            put(m, word, m[word] | (ONE << (lcn & 63)))
+    write_run(m, ZERO, (lcn << shift) + (offset & (m[CLUSTER_BYTES] - 1)), length)
 
 
 @inner
@@ -83,4 +110,4 @@ def write_pages(m, f, offset, length, clusters):
     page = min(GUEST_PAGE, m[CLUSTER_BYTES])
     first = offset // page * page
     end = min((offset + length + page - 1) // page * page, clusters * m[CLUSTER_BYTES])
-    write_stream(m, f, first, end - first)
+    write_stream(m, f, ZERO if 0 <= f < SYSTEM_FILES else m[SOURCE], first, end - first)

@@ -28,13 +28,14 @@ from clonesim.guest.arena_kernel import (
     clear_bits,
     inner,
     next_equal,
+    opaque,
     put,
     room,
     set_bits,
     touch_range,
 )
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1
@@ -52,7 +53,8 @@ POOL_FREE = LIST + 8  # free clusters of each pool
 ZONE_START = POOL_FREE + POOLS  # the MFT zone: clusters kept for the MFT
 ZONE_END = ZONE_START + 1
 SPLIT_FRESH = ZONE_END + 1  # 1: never-written and freed clusters are different pools
-RUNS_SCALARS = SPLIT_FRESH + 1
+FOUND = SPLIT_FRESH + 1  # where the last search by size ended: directory entry, key of its block
+RUNS_SCALARS = FOUND + 1
 
 
 @inner
@@ -92,6 +94,12 @@ def block_at(m, which, entry):
 
 
 @inner
+def below(a, b):
+    """-1 where key a is less than key b, else 0, without a branch; keys stay below 2**62."""
+    return opaque(a - b) >> 63
+
+
+@inner
 def find_entry(m, which, key):
     """Last directory entry whose lowest key is <= key; 0 where there is none."""
     apart()
@@ -99,7 +107,7 @@ def find_entry(m, which, key):
     low, left = np.int64(0), m[LIST + 4 * which]
     while left > 1:  # no branch on the comparison: it cannot be predicted
         half = left >> 1
-        low += half * (m[directory + ENTRY * (low + half)] <= key)
+        low += half & below(m[directory + ENTRY * (low + half)], key + 1)
         left -= half
     return low
 
@@ -112,9 +120,9 @@ def find_key(m, block, keys, key):
     low, left = np.int64(0), keys
     while left > 1:
         half = left >> 1
-        low += half * (m[block + low + half - 1] < key)
+        low += half & below(m[block + low + half - 1], key)
         left -= half
-    return low + (m[block + low] < key)
+    return low - below(m[block + low], key)
 
 
 @inner
@@ -199,23 +207,33 @@ def split_entry(m, which, d):
 
 
 @inner
-def add_key(m, which, key):
-    """Insert a key that is not in the list."""
+def locate(m, which, key):
+    """Where a key is or belongs: directory entry, its word, first word of its block, keys there, keys below it."""
     apart()
-    head = LIST + 4 * which
-    m[head + 3] += 1
-    if m[head] == 0:
-        open_entry(m, which, ZERO, key, new_block(m, which) << 16)
+    d, i = m[FOUND] >> 16, m[FOUND] & 0xFFFF
+    if which == BY_SIZE and d < m[LIST + 4 * BY_SIZE]:  # most often the run that the policy has just found
+        entry = entry_at(m, BY_SIZE, d)
+        keys, block = m[entry + 1] & 0xFFFF, block_at(m, BY_SIZE, entry)
+        if i < keys and m[block + i] == key:
+            return d, entry, block, keys, i
     d = find_entry(m, which, key)
-    if m[entry_at(m, which, d) + 1] & 0xFFFF == BLOCK:
-        split_entry(m, which, d)
-        d = find_entry(m, which, key)
     entry = entry_at(m, which, d)
     keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
-    at = block + find_key(m, block, keys, key)
+    return d, entry, block, keys, find_key(m, block, keys, key)
+
+
+@inner
+def insert_at(m, which, d, entry, block, keys, i, key):
+    """Insert a key at the place that `locate` found for it."""
+    apart()
+    m[LIST + 4 * which + 3] += 1
+    if keys == BLOCK:
+        split_entry(m, which, d)
+        d, entry, block, keys, i = locate(m, which, key)
+    at = block + i
     touch_range(m, at, block + keys)
-    for i in range(block + keys, at, -1):
-        m[i] = m[i - 1]
+    for k in range(block + keys, at, -1):
+        m[k] = m[k - 1]
     m[at] = key
     touch_range(m, entry, entry + 2)
     m[entry] = m[block]
@@ -225,36 +243,53 @@ def add_key(m, which, key):
 
 
 @inner
-def drop_key(m, which, key):
-    """Remove a key that is in the list."""
+def drop_at(m, which, d, entry, block, keys, i):
+    """Remove the key at a place that `locate` found."""
     apart()
     m[LIST + 4 * which + 3] -= 1
-    d = find_entry(m, which, key)
-    entry = entry_at(m, which, d)
-    keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
     if keys == 1:
         close_entry(m, which, d)
         return
-    at = block + find_key(m, block, keys, key)
+    at = block + i
     touch_range(m, at, block + keys - 1)
-    for i in range(at, block + keys - 1):
-        m[i] = m[i + 1]
+    for k in range(at, block + keys - 1):
+        m[k] = m[k + 1]
     touch_range(m, entry, entry + 1)
     m[entry] = m[block]
     m[entry + 1] -= 1
 
 
 @inner
-def swap_key(m, which, old, new):
-    """Change a key in place; the caller knows that the order stays."""
-    apart()
-    entry = entry_at(m, which, find_entry(m, which, old))
-    keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
-    put(m, block + find_key(m, block, keys, old), new)
+def swap_at(m, which, entry, block, i, new):
+    """Change the key at a place that `locate` found; the caller knows that the order stays."""
+    put(m, block + i, new)
     touch_range(m, entry, entry + 2)
     m[entry] = m[block]
     if which == BY_ADDRESS:
         m[entry + 2] = max(m[entry + 2], key_low(new))
+
+
+@inner
+def add_key(m, which, key):
+    """Insert a key that is not in the list."""
+    if m[LIST + 4 * which] == 0:
+        open_entry(m, which, ZERO, key, new_block(m, which) << 16)
+    d, entry, block, keys, i = locate(m, which, key)
+    insert_at(m, which, d, entry, block, keys, i, key)
+
+
+@inner
+def drop_key(m, which, key):
+    """Remove a key that is in the list."""
+    d, entry, block, keys, i = locate(m, which, key)
+    drop_at(m, which, d, entry, block, keys, i)
+
+
+@inner
+def swap_key(m, which, old, new):
+    """Change a key in place; the caller knows that the order stays."""
+    _, entry, block, _, i = locate(m, which, old)
+    swap_at(m, which, entry, block, i, new)
 
 
 @inner
@@ -268,7 +303,11 @@ def at_least(m, which, key):
     keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
     i = find_key(m, block, keys, key)
     if i < keys:
+        if which == BY_SIZE:
+            m[FOUND] = (d << 16) | i
         return m[block + i]
+    if which == BY_SIZE:
+        m[FOUND] = (d + 1) << 16
     return m[entry + ENTRY] if d + 1 < m[LIST + 4 * which] else np.int64(-1)
 
 
@@ -285,48 +324,39 @@ def at_most(m, which, key):
 
 
 @inner
-def around(m, key):
-    """The runs by address before and behind a key that is no run; -1 for none."""
-    apart()
-    entries = m[LIST + 4 * BY_ADDRESS]
-    if entries == 0:
-        return NONE, NONE
-    d = find_entry(m, BY_ADDRESS, key)
-    entry = entry_at(m, BY_ADDRESS, d)
-    keys, block = m[entry + 1] & 0xFFFF, block_at(m, BY_ADDRESS, entry)
-    i = find_key(m, block, keys, key)
-    before, after = NONE, NONE
-    if i > 0:
-        before = m[block + i - 1]
-    if i < keys:
-        after = m[block + i]
-    elif d + 1 < entries:
-        after = m[entry + ENTRY]
-    return before, after
-
-
-@inner
 def add_run(m, pool, start, length):
     """Put a run into both lists, joined with its free neighbours of the same pool."""
     apart()
     m[POOL_FREE + pool] += length
-    before, after = around(m, pack(pool, start, ZERO))
+    if m[LIST + 4 * BY_ADDRESS] == 0:
+        add_key(m, BY_ADDRESS, pack(pool, start, length))
+        add_key(m, BY_SIZE, pack(pool, length, start))
+        return
+    d, entry, block, keys, i = locate(m, BY_ADDRESS, pack(pool, start, ZERO))
+    before = m[block + i - 1] if i > 0 else NONE
+    after = NONE
+    if i < keys:
+        after = m[block + i]
+    elif d + 1 < m[LIST + 4 * BY_ADDRESS]:
+        after = m[entry + ENTRY]
     joins_before = before >= 0 and key_pool(before) == pool and key_high(before) + key_low(before) == start
     joins_after = after >= 0 and key_pool(after) == pool and key_high(after) == start + length
     if joins_after:
         drop_key(m, BY_SIZE, pack(pool, key_low(after), key_high(after)))
         length += key_low(after)
-        if joins_before:
-            drop_key(m, BY_ADDRESS, after)
     if joins_before:
         drop_key(m, BY_SIZE, pack(pool, key_low(before), key_high(before)))
         start = key_high(before)
         length += key_low(before)
-        swap_key(m, BY_ADDRESS, before, pack(pool, start, length))
+        swap_at(m, BY_ADDRESS, entry, block, i - 1, pack(pool, start, length))
+        if joins_after:
+            drop_key(m, BY_ADDRESS, after)
+    elif joins_after and i < keys:
+        swap_at(m, BY_ADDRESS, entry, block, i, pack(pool, start, length))
     elif joins_after:
         swap_key(m, BY_ADDRESS, after, pack(pool, start, length))
     else:
-        add_key(m, BY_ADDRESS, pack(pool, start, length))
+        insert_at(m, BY_ADDRESS, d, entry, block, keys, i, pack(pool, start, length))
     add_key(m, BY_SIZE, pack(pool, length, start))
 
 

@@ -12,27 +12,29 @@ from clonesim.guest.arena_kernel import (
     ONE,
     R_BITMAP,
     R_QUEUE,
+    R_WRITTEN,
     ZERO,
     apart,
     base,
     clear_bits,
     inner,
     next_equal,
+    prefetch,
     room,
     touch_range,
 )
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
     CLUSTERS,
+    USED,
     add_extent,
+    end_cluster,
     extent_lcn,
     extent_vcn,
     extents,
     forget_extents,
 )
-from clonesim.guest.ntfs3g_space_kernel import BITMAP_LCN, DATA_ZONE, NTFS3G_SCALARS, ntfs3g_free, ntfs3g_take
 from clonesim.guest.policy_kernel import (
-    NTFS3G,
     POLICY,
     POSITION,
     UNIT_FIRST,
@@ -40,7 +42,16 @@ from clonesim.guest.policy_kernel import (
     WINDOWS,
     pick,
 )
-from clonesim.guest.request_kernel import DISCARD, GUEST_PAGE, NOW, emit, write_run
+from clonesim.guest.request_kernel import (
+    BITMAP_LCN,
+    DISCARD,
+    GUEST_PAGE,
+    NOW,
+    REQUEST_SCALARS,
+    SOURCE,
+    emit,
+    write_run,
+)
 from clonesim.guest.runs_kernel import (
     FIELD,
     FRESH,
@@ -58,15 +69,15 @@ from clonesim.guest.runs_kernel import (
     take_part,
 )
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 WAITING = np.int64(2)  # words of a waiting run: start | length, when it becomes reusable [ns]
 RESERVE = np.int64(8)  # index blocks' worth of clusters that stay free for metadata
+AHEAD = np.int64(4)  # waiting runs whose bits are fetched before their turn
 EVER = np.int64(1 << 62)  # a time that no clock reaches [ns]
 
 # Header words
-USED = NTFS3G_SCALARS  # allocated clusters
-QUARANTINED = USED + 1  # freed clusters that wait
+QUARANTINED = REQUEST_SCALARS  # freed clusters that wait
 REUSE = QUARANTINED + 1  # how long they wait [ns]
 QUEUE_HEAD = REUSE + 1  # waiting runs ever taken out
 QUEUE_TAIL = QUEUE_HEAD + 1  # waiting runs ever put in
@@ -94,15 +105,21 @@ def queue_room(m):
 
 
 @inner
+def waiting_at(m, number):
+    """First word of a waiting run; the ring has a power of two places."""
+    return base(m, R_QUEUE) + WAITING * (number & (room(m, R_QUEUE) // WAITING - 1))
+
+
+@inner
 def checkpoint(m, now):
     """Make the runs reusable whose time has come."""
     apart()
-    slots = room(m, R_QUEUE) // WAITING
     while m[QUEUE_HEAD] < m[QUEUE_TAIL]:
-        at = base(m, R_QUEUE) + WAITING * (m[QUEUE_HEAD] % slots)
+        at = waiting_at(m, m[QUEUE_HEAD])
         if m[at + 1] > now:
             return
         m[QUEUE_HEAD] += 1
+        prefetch(m, base(m, R_BITMAP) + (m[waiting_at(m, m[QUEUE_HEAD] + AHEAD)] >> (FIELD + 6)))
         m[QUARANTINED] -= m[at] & MASK
         release(m, m[at] >> FIELD, m[at] & MASK)
 
@@ -113,7 +130,7 @@ def write_bitmap_pages(m, start, length):
     page = min(GUEST_PAGE, m[CLUSTER_BYTES])
     for number in range(start // (8 * page), (start + length - 1) // (8 * page) + 1):
         if number != m[BITMAP_PAGE]:
-            write_run(m, m[BITMAP_LCN] * m[CLUSTER_BYTES] + number * page, page)
+            write_run(m, ZERO, m[BITMAP_LCN] * m[CLUSTER_BYTES] + number * page, page)
             m[BITMAP_PAGE] = number
 
 
@@ -122,30 +139,17 @@ def free_run(m, start, length):
     """Free allocated clusters: at once, or after the reuse delay."""
     apart()
     m[USED] -= length
-    if m[POLICY] == NTFS3G:
-        ntfs3g_free(m, start, length)
-        return
     write_bitmap_pages(m, start, length)
     if m[DISCARDS]:
-        emit(m, DISCARD, start * m[CLUSTER_BYTES], length * m[CLUSTER_BYTES])
+        emit(m, DISCARD, m[SOURCE], start * m[CLUSTER_BYTES], length * m[CLUSTER_BYTES])
     if m[REUSE] == 0:
         release(m, start, length)
     else:
-        slots = room(m, R_QUEUE) // WAITING
-        at = base(m, R_QUEUE) + WAITING * (m[QUEUE_TAIL] % slots)
+        at = waiting_at(m, m[QUEUE_TAIL])
         touch_range(m, at, at + 1)
         m[at], m[at + 1] = (start << FIELD) | length, m[NOW] + m[REUSE]
         m[QUEUE_TAIL] += 1
         m[QUARANTINED] += length
-
-
-@inner
-def end_cluster(m, f, clusters):
-    """Cluster behind a file's last one; -1 for a file without clusters."""
-    count = extents(m, f)
-    if count == 0:
-        return np.int64(-1)
-    return extent_lcn(m, f, count - 1) + clusters - extent_vcn(m, f, count - 1)
 
 
 @inner
@@ -172,9 +176,6 @@ def allocate(m, f, have, need, stream):
     """
     apart()
     m[USED] += need
-    if m[POLICY] == NTFS3G:
-        ntfs3g_take(m, f, have, need, end_cluster(m, f, have), DATA_ZONE)
-        return
     if m[SPLIT_FRESH] and need > m[POOL_FREE + FRESH]:
         halve_zone(m)
     grows = stream and m[POLICY] == WINDOWS
@@ -185,6 +186,8 @@ def allocate(m, f, have, need, stream):
         while wanted > 0:
             key, start, length = pick(m, asked, end_cluster(m, f, have))
             length = min(length, wanted)
+            prefetch(m, base(m, R_BITMAP) + (start >> 6))
+            prefetch(m, base(m, R_WRITTEN) + (start >> 6))
             take_part(m, key, start, length)
             add_extent(m, f, have, start)
             write_bitmap_pages(m, start, length)

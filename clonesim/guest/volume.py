@@ -15,13 +15,12 @@ from clonesim.guest import arena_kernel as a
 from clonesim.guest import entry_kernel as entry
 from clonesim.guest import file_kernel as file
 from clonesim.guest import volume_kernel as kernel
-from clonesim.guest.arena import bits_of, longer_region, used_words
+from clonesim.guest.arena import bits_of, longer_region, numbered_records, used_words
 from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
 from clonesim.guest.request_kernel import EMIT, NOW, OUT, REQUEST
 from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED
-from clonesim.guest.windows_file_kernel import NAME_UNITS
 from clonesim.ops import OPS_DTYPE, Requests
 from clonesim.units import GIB, format_size, parse_duration, parse_size
 
@@ -195,7 +194,7 @@ class Volume:
 
     def check_invariants(self) -> None:
         """Check that clusters, files, free runs and directory agree; O(volume). The AssertionError says what broke."""
-        check_volume(self._arena, list(self._records()))
+        check_volume(self._arena, list(self._files.values()))
 
     # --- operations -----------------------------------------------------------------------------------------------
 
@@ -212,29 +211,35 @@ class Volume:
         if name in self:
             raise FileNameError(f"name={name!r}: the file exists already. Delete it first, or append to it.")
         length = parse_size(size, "size")
-        self._name(name, self._run(kernel.CREATE, -1, 0, length, name))
+        self._check_name(name)
+        record = self._run(kernel.CREATE, name, 0, length)
+        if isinstance(name, str):
+            self._name(name, record)
         self._after()
 
     def append(self, name: str | int, size: str | int) -> None:
         """Append bytes to a file as a stream: the guest does not know how many will come."""
-        f, length = self._record(name), parse_size(size, "size", least=1)
-        self._run(kernel.APPEND, f, 0, length)
+        length = parse_size(size, "size", least=1)
+        self._record(name)
+        self._run(kernel.APPEND, name, 0, length)
         self._after()
 
     def overwrite(self, name: str | int, offset: str | int, size: str | int) -> None:
         """Write inside a file, in place."""
-        f, length = self._record(name), parse_size(size, "size", least=1)
+        length = parse_size(size, "size", least=1)
         start, end = parse_size(offset, "offset"), self.size(name)
         if start + length > end:
             allowed = f"an overwrite of {length} B must end inside the file, at {end} B at most"
             raise ParameterError("offset", offset, allowed, "Append what lies behind the end.")
-        self._run(kernel.OVERWRITE, f, start, length)
+        self._run(kernel.OVERWRITE, name, start, length)
         self._after()
 
     def delete(self, name: str | int) -> None:
         """Delete a file. Its clusters stay in quarantine until the next checkpoint."""
-        self._run(kernel.DELETE, self._record(name), 0, 0)
-        self._name(name, None)
+        self._record(name)
+        self._run(kernel.DELETE, name, 0, 0)
+        if isinstance(name, str):
+            self._name(name, None)
         self._after()
 
     def rename(self, old: str | int, new: str | int) -> None:
@@ -243,14 +248,22 @@ class Volume:
         self._check_name(new)
         if new == old:
             return
-        self._run(kernel.RENAME, f, self._find(new), 0, new)
-        self._name(old, None)
-        self._name(new, f)
+        if isinstance(old, str) and isinstance(new, str):
+            self._run(kernel.RENAME, old, self._find(new), 0, new)
+            self._name(old, None)
+            self._name(new, f)
+        elif isinstance(old, int) and isinstance(new, int):
+            self._run(kernel.RENAME, old, new, 0)
+        else:
+            allowed = (
+                "numbered files stand in folders of their own, so a number cannot become a name or a name a number"
+            )
+            raise FileNameError(f"name={new!r}: {allowed}. Create a new file instead.")
         self._after()
 
     def trim(self) -> None:
         """Discard all free space, as a retrim does; quarantined clusters are released first."""
-        self._run(kernel.TRIM, -1, 0, 0)
+        self._run(kernel.TRIM, 0, 0, 0)
         self._after()
 
     def advance(self, duration: str | float) -> None:
@@ -275,16 +288,7 @@ class Volume:
             If the volume is full; the operations before that one are done.
         """
         self._check_ops(ops)
-        start = 0
-        while start < ops.size:
-            start, outcome, region, words = entry.run_ops(self._arena, ops, start)
-            if outcome == kernel.GROW:
-                self._arena = longer_region(self._arena, region, words)
-            elif outcome == kernel.FULL:
-                self._take_requests()
-                raise self._full(int(ops[start]["length"]), f"operation {start}: ")
-            if outcome == kernel.FLUSH:
-                self._take_requests()
+        self._run_ops(ops, "operation {}: ")
         self._take_requests()
 
     # --- snapshots ------------------------------------------------------------------------------------------------
@@ -324,10 +328,8 @@ class Volume:
 
     def _records(self) -> Iterator[int]:
         """MFT records of all files."""
-        first, room = (int(v) for v in self._arena[a.REGION + 2 * a.R_SLOT : a.REGION + 2 * a.R_SLOT + 2])
-        slots = self._arena[first : first + room]
         yield from self._files.values()
-        yield from (int(v) - 1 for v in slots[slots > 0])
+        yield from numbered_records(self._arena, a.R_SLOT)
 
     def _find(self, name: str | int) -> int:
         if isinstance(name, str):
@@ -349,12 +351,8 @@ class Volume:
         allowed = f"a name is 1 to {LONGEST_NAME} characters without '/', or a number from 0 to {LARGEST_FILE_NUMBER}"
         raise FileNameError(f"name={name!r}: {allowed}. Choose another name.")
 
-    def _name(self, name: str | int, record: int | None) -> None:
+    def _name(self, name: str, record: int | None) -> None:
         """Let a name stand for a record, or for none."""
-        if isinstance(name, int):
-            self._room_for_slot(name)
-            entry.let_stand(self._arena, name, -1 if record is None else record)
-            return
         if self._undo is not None and name not in self._undo:
             self._undo[name] = self._files.get(name)
         if record is None:
@@ -367,25 +365,41 @@ class Volume:
         if number >= room:
             self._arena = longer_region(self._arena, a.R_SLOT, number + 1 - room)
 
-    def _run(self, op: int, f: int, offset: int, length: int, name: str | int = "") -> int:
-        """One operation; returns the file's record. Nothing is changed when it is refused."""
+    def _run(self, op: int, name: str | int, offset: int, length: int, new: str = "") -> int:
+        """One operation; returns a named file's record. Nothing is changed when it is refused."""
+        if isinstance(name, int):
+            self._room_for_slot(max(name, offset) if op == kernel.RENAME else name)
+            self._run_ops(np.array([(0.0, offset, length, name, op, 0, 0)], OPS_DTYPE))
+            return -1
         units, key, rest = 0, 0, 0
         if op in (kernel.CREATE, kernel.RENAME):
-            self._check_name(name)
-            if isinstance(name, str):
-                units, (key, rest) = name_units(name), sort_keys(name)
-            else:
-                units, key = int(self._arena[NAME_UNITS]), name
+            entered = new or name
+            units, (key, rest) = name_units(entered), sort_keys(entered)
+        run = entry.run_driver if self.settings.policy == "ntfs3g" else entry.run
+        f = self._find(name)
         while True:
-            outcome, value, words = entry.run(self._arena, op, f, offset, length, units, key, rest)
+            outcome, value, words = run(self._arena, op, f, offset, length, units, key, rest)
             if outcome == kernel.DONE:
                 return int(value)
-            if outcome == kernel.FULL:
-                raise self._full(length)
-            if outcome == kernel.FLUSH:
-                self._take_requests()
-            else:
-                self._arena = longer_region(self._arena, value, words)
+            self._make_room(outcome, value, words, length)
+
+    def _run_ops(self, ops: NDArray[np.void], where: str = "") -> None:
+        """Run checked operations on numbered files."""
+        run, start = entry.run_ops_driver if self.settings.policy == "ntfs3g" else entry.run_ops, 0
+        while True:
+            start, outcome, region, words = run(self._arena, ops, start)
+            if outcome == kernel.DONE:
+                return
+            self._make_room(outcome, region, words, int(ops[start]["length"]), where.format(start))
+
+    def _make_room(self, outcome: int, region: int, words: int, length: int, where: str = "") -> None:
+        """Give an operation what it lacked; VolumeFullError where that is space."""
+        if outcome == kernel.GROW:
+            self._arena = longer_region(self._arena, region, words)
+        else:
+            self._take_requests()
+        if outcome == kernel.FULL:
+            raise self._full(length, where)
 
     def _after(self) -> None:
         """Hand the requests on and let the clock run to the next checkpoint."""

@@ -1,4 +1,7 @@
-"""File operations as Windows does them: one request a file, whole pages, log and journal behind each change."""
+"""What Windows does with a file: one request a file, whole pages, log and journal behind each change.
+
+How the file is entered in a directory comes on top: `folder_kernel` for numbered files, `named_kernel` for named ones.
+"""
 
 from __future__ import annotations
 
@@ -12,32 +15,37 @@ from clonesim.guest.file_kernel import (
     file_clusters,
     file_size,
     open_record,
-    set_name,
     set_size,
 )
-from clonesim.guest.index_kernel import index_add, index_remove, index_touch
-from clonesim.guest.journal_kernel import log_change
+from clonesim.guest.journal_kernel import JOURNAL_SCALARS, log_change
 from clonesim.guest.mft_kernel import give_record, take_record, write_record
-from clonesim.guest.ntfs3g_file_kernel import NTFS3G_FILE_SCALARS
-from clonesim.guest.request_kernel import write_pages
+from clonesim.guest.request_kernel import GUEST_PAGE, write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 # Header words
-RESIDENT_LIMIT = NTFS3G_FILE_SCALARS  # content up to so many bytes stays in the MFT record
+RESIDENT_LIMIT = JOURNAL_SCALARS  # content up to so many bytes stays in the MFT record
 NAME_UNITS = RESIDENT_LIMIT + 1  # length of the names of numbered files
 WINDOWS_FILE_SCALARS = NAME_UNITS + 1
 
 
 @inner
-def grow_file(m, f, length, stream):
+def windows_open(m, units, key, key_rest):
+    """Begin an empty file; returns its record."""
+    f = take_record(m)
+    open_record(m, f, units, key, key_rest)
+    return f
+
+
+@inner
+def windows_grow(m, f, length, stream):
     """Add bytes at a file's end and write them; content that leaves the MFT record is written whole."""
     apart()
     size = file_size(m, f)
     end, first = size + length, size
     have = file_clusters(m, f)
-    if extents(m, f) == 0:
+    if have == 0:
         if end <= m[RESIDENT_LIMIT]:
             set_size(m, f, end)
             return
@@ -50,24 +58,9 @@ def grow_file(m, f, length, stream):
 
 
 @inner
-def windows_create(m, units, key, key_rest, size):
-    """Create a file of a size known beforehand; returns its record."""
-    apart()
-    f = take_record(m)
-    open_record(m, f, units, key, key_rest)
-    index_add(m, f)
-    grow_file(m, f, size, False)
+def windows_changed(m, f):
+    """A file's record goes to disk, and the change is logged."""
     write_record(m, f)
-    log_change(m)
-    return f
-
-
-@inner
-def windows_append(m, f, length):
-    """Append bytes as a stream."""
-    grow_file(m, f, length, True)
-    write_record(m, f)
-    index_touch(m, f)
     log_change(m)
 
 
@@ -81,23 +74,32 @@ def windows_overwrite(m, f, offset, length):
 
 
 @inner
-def windows_delete(m, f):
-    """Delete a file; its clusters wait for the next checkpoint."""
-    apart()
-    index_remove(m, f)
-    free_extents(m, f, file_clusters(m, f))
-    close_record(m, f)
-    give_record(m, f)
-    write_record(m, f)
-    log_change(m)
+def scattered(key, i, pages):
+    """Page that the i-th write of a scatter goes to: two rounds of a 64-bit mixer over the key."""
+    h = (key + i) * np.int64(-7046029254386353131)
+    h = (h ^ ((h >> 32) & 0xFFFFFFFF)) * np.int64(-4658895280553007687)
+    return ((((h ^ ((h >> 29) & 0x7FFFFFFFF)) >> 33) & 0xFFFFFFF) * pages) >> 28
 
 
 @inner
-def windows_rename(m, f, units, key, key_rest):
-    """Give a file another name."""
+def windows_scatter(m, f, key, length):
+    """Write pages at pseudo-random places of a file, in place."""
     apart()
-    index_remove(m, f)
-    set_name(m, f, units, key, key_rest)
-    index_add(m, f)
-    write_record(m, f)
-    log_change(m)
+    if extents(m, f) == 0:
+        write_record(m, f)
+        return
+    size, clusters = file_size(m, f), file_clusters(m, f)
+    pages = (size + GUEST_PAGE - 1) // GUEST_PAGE
+    for i in range((length + GUEST_PAGE - 1) // GUEST_PAGE):
+        offset = scattered(key, i, pages) * GUEST_PAGE
+        write_pages(m, f, offset, min(GUEST_PAGE, size - offset), clusters)
+
+
+@inner
+def windows_close(m, f):
+    """Delete a file that stands in no directory any more; its clusters wait for the next checkpoint."""
+    apart()
+    free_extents(m, f, file_clusters(m, f))
+    close_record(m, f)
+    give_record(m, f)
+    windows_changed(m, f)

@@ -1,5 +1,25 @@
-"""What one datastore feels: the lock that every growth of a delta file takes."""
+"""What one datastore feels: space, the lock that a growing delta takes, and the demand of its desktops."""
 
+from clonesim.lun.backing import BACKINGS, Backing, backing
+from clonesim.lun.datastore import Fill, fill, in_order
+from clonesim.lun.frames import lun_frame, peaks
 from clonesim.lun.locks import LOCKINGS, lock_queue
+from clonesim.lun.outage import first_full_day, outage_by_day
+from clonesim.lun.space import FixedSpace, fixed_space
 
-__all__ = ["LOCKINGS", "lock_queue"]
+__all__ = [
+    "BACKINGS",
+    "LOCKINGS",
+    "Backing",
+    "Fill",
+    "FixedSpace",
+    "backing",
+    "fill",
+    "first_full_day",
+    "fixed_space",
+    "in_order",
+    "lock_queue",
+    "lun_frame",
+    "outage_by_day",
+    "peaks",
+]

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "b848cbdae9100997"
+KERNELS = "877668cb1392e708"
 
 FIFO = 0
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from clonesim.delta import Delta
 from clonesim.ingest import Trace
+from clonesim.lun.intervals import NS, quantile
 from clonesim.ops import BlockOp
-from clonesim.pool.intervals import NS, quantile
 from clonesim.pool.placement import Placement
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from clonesim.delta import Delta, replay
 from clonesim.errors import ParameterError
 from clonesim.ingest import Trace, read_trace
+from clonesim.lun.intervals import NS, edges, lock_intervals, quantile
 from clonesim.lun.locks import lock_waits, locking_code
 from clonesim.pool.curve import Curve, growth_rows
-from clonesim.pool.intervals import NS, edges, lock_intervals, quantile
 from clonesim.pool.labels import trace_label, trace_note
 from clonesim.pool.placement import Placement, place
 from clonesim.pool.run_files import save_run
@@ -46,7 +46,7 @@ class TraceRun:
     locks : DataFrame
         A row per LUN and interval: `lun`, `time_s`, `end_s`; `used_bytes`, sum of the delta files on it at the end [B];
         `increments`; `reservations`, `reservations_per_s`, `reserved_fraction`, `wait_p50_s`, `wait_p99_s`,
-        `wait_max_s` as `clonesim.pool.intervals.lock_intervals` defines them.
+        `wait_max_s` as `clonesim.lun.intervals.lock_intervals` defines them.
     clones : DataFrame
         A row per clone: `clone`, `disk`, `lun`, `host`, `start_s`, `delta_bytes` at the end, `increments`.
     delta : Delta

@@ -1,1 +1,24 @@
-"""What is modeled: cited parameters now; scenarios (frozen, validated) stand here too."""
+"""What is modeled: scenarios (frozen, validated) and the catalog of cited parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader as _lazy
+
+if TYPE_CHECKING:
+    from clonesim.scenario.catalog import presets as presets
+    from clonesim.scenario.comment import commented as commented
+    from clonesim.scenario.load import load_scenario as load_scenario
+    from clonesim.scenario.model import Scenario as Scenario
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["catalog"],
+    submod_attrs={
+        "catalog": ["presets"],
+        "comment": ["commented"],
+        "load": ["load_scenario"],
+        "model": ["Scenario"],
+    },
+)

@@ -17,7 +17,8 @@ from clonesim.errors import ParameterError
 from clonesim.units import parse_duration, parse_size
 
 KINDS = ("paper", "vendor", "measured", "derived", "assumed")
-UNITS = ("B", "s", "1", "B/s", "clusters", "grains", "name", "1/s")
+UNITS = ("B", "s", "1", "B/s", "clusters", "grains", "name", "1/s", "1/h", "1/d", "h", "d", "time")
+DEFAULT_SCENARIO = "windows-11-office"
 FIELDS = ("default", "unit", "range", "source", "kind")
 
 
@@ -72,6 +73,9 @@ def _base_unit(value: Any, unit: str, name: str) -> Any:
         return parse_size(value, name)
     if unit == "s" and isinstance(value, str):
         return parse_duration(value, name)
+    if unit == "time" and isinstance(value, str):  # "08:30", in seconds since midnight
+        hours, minutes = value.split(":")
+        return float(int(hours) * 3600 + int(minutes) * 60)
     return value
 
 
@@ -91,6 +95,13 @@ def topics() -> tuple[str, ...]:
     """Names of the catalog's topics, in alphabetical order."""
     files = (entry.name for entry in resources.files(__name__).iterdir())
     return tuple(sorted(n.removesuffix(".toml") for n in files if n.endswith(".toml") and n != "sources.toml"))
+
+
+def presets() -> tuple[str, ...]:
+    """Names of the packaged scenarios; the default comes first."""
+    files = (entry.name for entry in resources.files("clonesim.scenario").joinpath("presets").iterdir())
+    found = sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+    return tuple(sorted(found, key=lambda name: name != DEFAULT_SCENARIO))
 
 
 @cache
@@ -134,9 +145,16 @@ def value(topic: str, name: str) -> Any:
 
 
 def group(topic: str, name: str) -> dict[str, Parameter]:
-    """Parameters directly under one dotted path, by their last name."""
+    """Parameters under one dotted path, by the rest of their name; those of `same_as` where it has none of its own."""
     prefix = name + "."
-    return {k[len(prefix) :]: p for k, p in parameters(topic).items() if k.startswith(prefix)}
+    own = {k[len(prefix) :]: p for k, p in parameters(topic).items() if k.startswith(prefix)}
+    same = text(topic, name, "same_as")
+    return {**group(topic, same), **own} if same else own
+
+
+def names(topic: str) -> tuple[str, ...]:
+    """Names of a topic's entries, such as its desktops, in the order of the file."""
+    return tuple(key for key, entry in _tables(topic).items() if isinstance(entry, dict) and "default" not in entry)
 
 
 def text(topic: str, name: str, key: str) -> str:

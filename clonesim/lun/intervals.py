@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,35 @@ def quantile(values: NDArray[Any], share: float) -> float:
         return float("nan")
     rank = max(0, int(np.ceil(share * values.size - 1e-9)) - 1)
     return float(np.partition(values, rank)[rank])
+
+
+def quantiles(values: NDArray[Any], borders: Ints, shares: Sequence[float]) -> list[NDArray[np.float64]]:
+    """`quantile` of each stretch of the values, for several shares.
+
+    Parameters
+    ----------
+    values : (n,) array
+        Stretch i is values[borders[i]:borders[i + 1]].
+    borders : (m + 1,) int64 array
+        Places in `values`, in order.
+    shares : sequence of float
+        As of `quantile`.
+
+    Returns
+    -------
+    list of (m,) float64 array
+        One per share; NaN where the stretch is empty.
+    """
+    first, count = borders[:-1], np.diff(borders)
+    inside = values[borders[0] : borders[-1]]
+    ordered = inside[np.lexsort((inside, np.repeat(np.arange(count.size), count)))]
+    found = []
+    for share in shares:
+        rank = np.maximum(np.ceil(share * count - 1e-9).astype(np.int64) - 1, 0)
+        column = np.full(count.size, np.nan)
+        column[count > 0] = ordered[(first - borders[0] + rank)[count > 0]]
+        found.append(column)
+    return found
 
 
 def busy_before(times_ns: Ints, grant_ns: Ints, hold_ns: int) -> Ints:
@@ -66,15 +95,14 @@ def lock_intervals(borders_ns: Ints, request_ns: Ints, wait_ns: Ints, hold_ns: i
     grant_ns = request_ns + wait_ns
     length_s = np.diff(borders_ns) / NS
     grants = np.diff(np.searchsorted(grant_ns, borders_ns, side="left"))
-    rows = np.searchsorted(request_ns, borders_ns, side="left")
-    waits = [wait_ns[a:b] / NS for a, b in pairwise(rows)]
+    waits = quantiles(wait_ns / NS, np.searchsorted(request_ns, borders_ns, side="left"), (0.5, 0.99, 1.0))
     return pd.DataFrame(
         {
             "reservations": grants,
             "reservations_per_s": grants / length_s,
             "reserved_fraction": np.diff(busy_before(borders_ns, grant_ns, hold_ns)) / np.diff(borders_ns),
-            "wait_p50_s": [quantile(w, 0.5) for w in waits],
-            "wait_p99_s": [quantile(w, 0.99) for w in waits],
-            "wait_max_s": [quantile(w, 1.0) for w in waits],
+            "wait_p50_s": waits[0],
+            "wait_p99_s": waits[1],
+            "wait_max_s": waits[2],
         }
     )

@@ -1,0 +1,250 @@
+"""The first stage: what happens when, in one pool and replicate, before any clone writes a byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clonesim.guest.presence import Presence, Shared
+from clonesim.keys import generator
+from clonesim.pool.calendar import DAY_S, Calendar
+from clonesim.pool.placement import deal, deal_hosts
+from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats
+from clonesim.pool.storms import restarts, storms, windows
+from clonesim.pool.users import Sessions, most_at_a_time
+
+if TYPE_CHECKING:
+    from clonesim.scenario.model import Scenario
+
+LONGEST_WAIT_S = DAY_S  # a restart waits so long for users to log off, then happens all the same
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Host of each clone over time.
+
+    Attributes
+    ----------
+    first : (clones,) int32 array
+        Host at the start.
+    clone, time_s, host : (moves,) int32, float64 and int32 arrays
+        Which clone moves when and to which host, in order of clone and time. No move yet: clones stay.
+    """
+
+    first: NDArray[np.int32]
+    clone: NDArray[np.int32]
+    time_s: Times
+    host: NDArray[np.int32]
+
+    @classmethod
+    def fixed(cls, first: NDArray[np.int32]) -> Self:
+        """Clones that stay where they are."""
+        none = np.zeros(0, np.int32)
+        return cls(first, none, np.zeros(0), none)
+
+    def at(self, clone: int, times_s: Times) -> NDArray[np.int32]:
+        """Host of one clone at these times; at the time of a move it is the new one. (n,) int32 array."""
+        mine = slice(*np.searchsorted(self.clone, (clone, clone + 1)))
+        places = np.concatenate([self.first[clone : clone + 1], self.host[mine]])
+        return places[np.searchsorted(self.time_s[mine], times_s, side="right")]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Calendar, storms, sessions and places of one pool and replicate. Clones need nothing else of each other.
+
+    Attributes
+    ----------
+    calendar : Calendar
+        Days of the run.
+    seed, replicate : int
+        What everything was drawn from.
+    shared : Shared
+        Storms: times at which they begin, and sizes.
+    windows_s : mapping of str to float
+        Time over which clones take part in a storm, by kind of event. [s]
+    restarts_s : (n,) float64 array
+        Times at which storms of restarts begin. [s]
+    boot_window_s : float
+        Time over which clones take part in a storm of restarts. [s]
+    sessions : Sessions
+        What users want.
+    session_clone : (sessions,) int32 array
+        Clone of each session, or why it was refused (`seats.TOO_MANY`, `seats.NO_SEAT`).
+    hosts : Hosts
+        Where clones run.
+    lun : (clones,) int32 array
+        Where their deltas lie.
+    """
+
+    calendar: Calendar
+    seed: int
+    replicate: int
+    shared: Shared
+    windows_s: Mapping[str, float]
+    restarts_s: Times
+    boot_window_s: float
+    sessions: Sessions
+    session_clone: NDArray[np.int32]
+    hosts: Hosts
+    lun: NDArray[np.int32]
+    _rows: NDArray[np.int64]  # admitted sessions in order of clone and time
+    _first_row: NDArray[np.int64]  # (clones + 1,) where each clone's rows begin
+    _first_logon: NDArray[np.bool_]  # in the order of _rows
+
+    @classmethod
+    def of(cls, scenario: Scenario, seed: int, replicate: int = 0) -> Self:
+        """Draw the timeline of a scenario.
+
+        Sessions and intensities depend on users only; so they are the same for dedicated and floating users, unless
+        floating users find no free clone.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Made by `load_scenario`.
+        seed, replicate : int
+            From 0 up. [1]
+
+        Raises
+        ------
+        ParameterError
+            If there are more dedicated users than seats, or the LUNs do not take the clones.
+        """
+        pool, users = scenario.pool, scenario.users
+        calendar = Calendar.of(pool.start, pool.days, pool.time_zone, users.holidays)
+        sessions = Sessions.of(users, users.count, calendar, seed, replicate)
+        most = max(1, int(users.peak_concurrency * users.count + 1e-9))
+        got = seats(sessions, pool.clones, users.users_per_clone, users.assignment == "floating", most)
+        rows = np.lexsort((sessions.user, sessions.start_s, got)).astype(np.int64)
+        rows = rows[np.searchsorted(got[rows], 0) :]
+        pair = got[rows].astype(np.int64) * max(users.count, 1) + sessions.user[rows]
+        first_logon = np.zeros(rows.size, np.bool_)
+        first_logon[np.unique(pair, return_index=True)[1]] = True
+        shared = storms(scenario, calendar, seed, replicate)
+        lun = _luns(scenario)
+        return cls(
+            calendar=calendar,
+            seed=seed,
+            replicate=replicate,
+            shared=shared,
+            windows_s=windows(scenario),
+            restarts_s=restarts(scenario, calendar, shared),
+            boot_window_s=scenario.storms.boot_window,
+            sessions=sessions,
+            session_clone=got,
+            hosts=Hosts.fixed(deal_hosts(lun, scenario.hosts.count)),
+            lun=lun,
+            _rows=rows,
+            _first_row=np.searchsorted(got[rows], np.arange(pool.clones + 1)).astype(np.int64),
+            _first_logon=first_logon,
+        )
+
+    @property
+    def clones(self) -> int:
+        """Number of clones. [1]"""
+        return int(self.lun.size)
+
+    @property
+    def refused_too_many(self) -> int:
+        """Logons refused because as many users as `peak_concurrency` allows were logged on. [1]"""
+        return int((self.session_clone == TOO_MANY).sum())
+
+    @property
+    def refused_no_seat(self) -> int:
+        """Logons refused because no clone was free. [1]"""
+        return int((self.session_clone == NO_SEAT).sum())
+
+    @property
+    def peak_users(self) -> int:
+        """Most users that were logged on at the same time. [1]"""
+        return most_at_a_time(self.sessions.start_s[self._rows], self.sessions.end_s[self._rows])
+
+    def presence(self, clone: int) -> Presence:
+        """Boots and sessions of one clone.
+
+        The clone boots for the first time within the boot window, or when its first user logs on, if that is earlier.
+        A restart happens at a random time of its window, but waits until everybody has logged off, a day at most.
+        """
+        mine = slice(self._first_row[clone], self._first_row[clone + 1])
+        rows = self._rows[mine]
+        start, end, user = self.sessions.start_s[rows], self.sessions.end_s[rows], self.sessions.user[rows]
+        return Presence(
+            boots_s=self._boots(clone, start, end),
+            session_start_s=start,
+            session_end_s=end,
+            session_user=user.astype(np.int64),
+            session_intensity=self.sessions.intensity[user],
+            first_logon=self._first_logon[mine],
+        )
+
+    def events(self, clone: int) -> Shared:
+        """The pool's storms as one clone takes part in them: at a random time of each window, with the same sizes.
+
+        An event that this clone would reach after the horizon is left out.
+        """
+        mine = {}
+        for kind, (times, sizes) in self.shared.events.items():
+            if not times.size:
+                mine[kind] = (times, sizes)
+                continue
+            delay = generator(self.seed, self.replicate, clone, f"clone:{kind}").random(times.size)
+            when = times + delay * self.windows_s[kind]
+            order = np.argsort(when, kind="stable")
+            order = order[: np.searchsorted(when[order], self.calendar.horizon_s)]
+            mine[kind] = (when[order], sizes[order])
+        return replace(self.shared, events=mine)
+
+    def _boots(self, clone: int, start: Times, end: Times) -> Times:
+        delay = generator(self.seed, self.replicate, clone, "clone:boots").random(self.restarts_s.size)
+        wanted = self.restarts_s + delay * self.boot_window_s
+        boots = after_logoff(wanted, start, end)
+        boots[0] = min(wanted[0], start[0]) if start.size else wanted[0]
+        boots = np.unique(boots)
+        return boots[boots < self.calendar.horizon_s]
+
+
+def _luns(scenario: Scenario) -> NDArray[np.int32]:
+    """LUN of each clone, by the scenario's placement."""
+    luns, guest = scenario.luns, scenario.guest
+    replica = 0 if luns.replica_lun else guest.used
+    swap = round(guest.memory * (1.0 - scenario.hosts.memory_reservation))
+    return deal(
+        scenario.pool.clones,
+        luns.count,
+        luns.placement,
+        clones_per_lun=luns.clones_per_lun,
+        free=round(luns.size * (1.0 - luns.reserve)) - replica,
+        clone_bytes=max(1, swap + guest.start.delta),
+        capacity=luns.size,
+        disk=guest.disk,
+        overcommit=luns.overcommit,
+    )
+
+
+def after_logoff(times: Times, start_s: Times, end_s: Times, longest: float = LONGEST_WAIT_S) -> Times:
+    """Each time, or the first one after it at which nobody is logged on, or the longest wait later.
+
+    Parameters
+    ----------
+    times : (n,) float64 array
+        When something wants to happen. [s]
+    start_s, end_s : (k,) float64 arrays
+        Sessions in order of their starts, which may overlap; [start, end). [s]
+    longest : float, default one day
+        Most that is waited. [s]
+    """
+    if not start_s.size:
+        return times.copy()
+    gone = np.maximum.accumulate(end_s)  # all who came so far are gone
+    last = np.append(start_s[1:] > gone[:-1], True)  # the next user comes after all are gone
+    group_end = gone[last]
+    group = np.searchsorted(start_s[np.append(True, last[:-1])], times, side="right") - 1
+    until = np.where(group >= 0, group_end[group], times)
+    return np.minimum(np.maximum(times, until), times + longest)
