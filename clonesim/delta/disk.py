@@ -22,6 +22,7 @@ Int64 = NDArray[np.int64]
 COLUMNS = ("written_bytes", "unique_bytes", "grains", "metadata_bytes", "file_bytes")
 _ORDER = (k.WRITTEN, k.UNIQUE, k.GRAINS, k.METADATA, k.FILE)
 DEFAULT_CAPACITY = "32 GiB"
+_NOTHING: Int64 = np.zeros(0, np.int64)
 
 
 class Delta:
@@ -99,8 +100,15 @@ class Delta:
         if self._kept is not None:
             self._kept.clear()
 
-    def apply(self, requests: Requests) -> None:
+    def apply(self, requests: Requests, fresh: Int64 | None = None) -> None:
         """Run block requests in order; reads and flushes are ignored, a WRITE_SAME counts as a write.
+
+        Parameters
+        ----------
+        requests : Requests
+            In order of time.
+        fresh : (n,) int64 array, optional
+            Gets the number of grains that each request adds to the delta, or takes away from it, added to its entries.
 
         Raises
         ------
@@ -117,7 +125,9 @@ class Delta:
             self._refuse(bad, int(op[bad]), int(offset[bad]), int(length[bad]))
         if not op.size:
             return
-        self._run(time_s, op, offset, length)
+        if fresh is not None and fresh.size != op.size:
+            raise ParameterError("fresh", fresh.size, f"there are {op.size} requests")
+        self._run(time_s, op, offset, length, _NOTHING if fresh is None else fresh)
         if self._kept is not None:
             self._kept.append(Requests(time_s, op, offset, length))
         else:
@@ -129,15 +139,22 @@ class Delta:
             raise ParameterError("keep_requests", self._rows - 1, "requests were applied already", "Call it before.")
         self._kept = []
 
-    def _run(self, time_s: NDArray[np.float64], op: NDArray[np.uint8], offset: Int64, length: Int64) -> None:
+    def _run(
+        self,
+        time_s: NDArray[np.float64],
+        op: NDArray[np.uint8],
+        offset: Int64,
+        length: Int64,
+        fresh: Int64 = _NOTHING,
+    ) -> None:
         done = 0
         while True:
             shared = (time_s, op, offset, length, done, self._s, self._p, self._bits, self._regions, self._listed)
             extra = (self._sectors, self._sector_regions, self._sector_listed, self._at_s, self._size)
             if self._qcow2:
-                done = q.apply_qcow2(*shared, *extra, self._host, self._used, self._blocks)
+                done = q.apply_qcow2(*shared, *extra, self._host, self._used, self._blocks, fresh)
             else:
-                done = k.apply_law(*shared, *extra)
+                done = k.apply_law(*shared, *extra, fresh)
             if done == op.size:
                 return
             if self._s[k.GROWN] == self._at_s.size:
@@ -217,6 +234,16 @@ class Delta:
         return self._at_s[: self._s[k.GROWN]].copy()
 
     @property
+    def increment_sizes(self) -> Int64:
+        """Bytes of the file after each of these steps. [B]"""
+        return self._size[: self._s[k.GROWN]].copy()
+
+    @property
+    def created_bytes(self) -> int:
+        """Length of the file as it was created. [B]"""
+        return int(self._history[0, k.FILE])
+
+    @property
     def increments(self) -> pd.DataFrame:
         """Growth steps of the file after its creation: `time_s` [s], `file_bytes` after the step [B].
 
@@ -225,7 +252,7 @@ class Delta:
         """
         import pandas as pd
 
-        return pd.DataFrame({"time_s": self.increment_times, "file_bytes": self._size[: self._s[k.GROWN]].copy()})
+        return pd.DataFrame({"time_s": self.increment_times, "file_bytes": self.increment_sizes})
 
     def table(self, at: Sequence[float] | NDArray[np.float64]) -> pd.DataFrame:
         """State at given seconds; a row counts the requests at or before its second.

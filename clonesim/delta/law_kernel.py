@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 # State words of a delta, shared by all kernels. The first six are also the columns of its history.
 WRITTEN, UNIQUE, GRAINS, METADATA, FILE, ALLOCATED = 0, 1, 2, 3, 4, 5
@@ -201,9 +201,27 @@ def settle(s, p, bits):
 
 @njit(cache=True)
 def apply_law(
-    time_s, op, offset, length, start, s, p, bits, regions, listed, sectors, sector_regions, sector_listed, at_s, size
+    time_s,
+    op,
+    offset,
+    length,
+    start,
+    s,
+    p,
+    bits,
+    regions,
+    listed,
+    sectors,
+    sector_regions,
+    sector_listed,
+    at_s,
+    size,
+    fresh,
 ):
-    """Run requests from `start` on; index of the first one not done, which needs more room for growth steps."""
+    """Run requests from `start` on; index of the first one not done, which needs more room for growth steps.
+
+    `fresh`, unless it is empty, gets the grains that each request adds (a discard: takes away) added to its entries.
+    """
     grain_shift, region_shift, action, step = p[P_GRAIN], p[P_REGION], p[P_DISCARD], p[P_STEP]
     grains, touched, grown, file = s[GRAINS], s[TOUCHED], s[GROWN], s[FILE]
     written, unique, sector_touched = s[WRITTEN], s[UNIQUE], s[SECTOR_REGIONS]
@@ -218,6 +236,7 @@ def apply_law(
                 prefetch(sectors, offset[i + AHEAD] >> SECTOR_SHIFT >> 6)
         if length[i] <= 0:
             continue
+        before = grains
         if op[i] == WRITE or op[i] == WRITE_SAME:
             end = offset[i] + length[i] - 1
             first, last = offset[i] >> grain_shift, end >> grain_shift
@@ -238,6 +257,8 @@ def apply_law(
             grains -= release_bits(bits, regions, first, last, region_shift)
         else:
             continue
+        if fresh.size:
+            fresh[i] += grains - before
         used = base + touched * table_bytes + grains * grain_bytes
         if short and bit(bits, last_grain):
             used -= short

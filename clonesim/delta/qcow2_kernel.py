@@ -48,7 +48,7 @@ from clonesim.delta.law_kernel import (
     touch,
 )
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 FREE = OWN  # where the search for a free cluster starts: no cluster below it was freed since it moved on
 END = OWN + 1  # clusters from the start of the file to the last one ever in use
@@ -294,8 +294,12 @@ def apply_qcow2(
     host,
     used,
     blocks,
+    fresh,
 ):
-    """Run requests from `start` on; index of the first one not done, which needs more room (steps or host clusters)."""
+    """Run requests from `start` on; index of the first one not done, which needs more room (steps or host clusters).
+
+    `fresh`, unless it is empty, gets the clusters that each request adds (a discard: takes away) added to its entries.
+    """
     shift = p[P_GRAIN]
     margin = np.int64(8) << (shift - COUNT_SHIFT)
     room = used.size << 6
@@ -323,10 +327,13 @@ def apply_qcow2(
             if s[GROWN] == at_s.size or 2 * s[END] + 4 * (last - first + 1) + margin > room:
                 done = i
                 break
+            before = s[GRAINS]
             if writes:
                 write_clusters(s, p, bits, host, used, blocks, regions, listed, first, last)
             else:
                 free_clusters(s, p, bits, host, used, blocks, regions, listed, first, last)
+            if fresh.size:
+                fresh[i] += s[GRAINS] - before
             if s[END] << shift > s[FILE]:
                 s[FILE] = s[END] << shift
                 at_s[s[GROWN]] = time_s[i]

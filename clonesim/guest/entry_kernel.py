@@ -8,6 +8,7 @@ from clonesim.guest import arena_kernel as a
 from clonesim.guest.arena_kernel import entry, words
 from clonesim.guest.attribute_kernel import SECURITY, add_attribute, open_stream, open_table
 from clonesim.guest.file_kernel import (
+    CLUSTER_BYTES,
     USED,
     add_extent,
     extent_lcn,
@@ -26,13 +27,15 @@ from clonesim.guest.ntfs3g_record_kernel import NEXT_RECORD
 from clonesim.guest.ntfs3g_space_kernel import ntfs3g_mount
 from clonesim.guest.ntfs3g_volume_kernel import run_ntfs3g, run_numbered_ntfs3g
 from clonesim.guest.policy_kernel import NTFS3G, POLICY, POSITION
-from clonesim.guest.request_kernel import NOW, SOURCE
-from clonesim.guest.runs_kernel import release
+from clonesim.guest.request_kernel import NOW, OUT, REQUEST, SOURCE
+from clonesim.guest.runs_kernel import key_high, key_low, release, run_holding, take_part
 from clonesim.guest.space_kernel import EVER, checkpoint
-from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, RENAME, TRIM, first_bad_op
+from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, FULL, RENAME, TRIM, first_bad_op, is_possible
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
+
+BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 
 
 @entry
@@ -97,6 +100,27 @@ def new_root_record(arena, attributes, security_start, security_count):
 
 
 @entry
+def occupy(arena, starts, lengths):
+    """Take free runs of clusters out of use for good: they belong to $BadClus, as unusable ones do."""
+    m, have = words(arena), file_clusters(words(arena), BAD_CLUSTERS)
+    for i in range(starts.size):
+        c, end = starts[i], starts[i] + lengths[i]
+        while c < end:
+            length = end - c
+            if m[POLICY] == NTFS3G:
+                a.set_bits(m, a.R_BITMAP, c, length)
+            else:
+                key = run_holding(m, c)
+                length = min(length, key_high(key) + key_low(key) - c)
+                take_part(m, key, c, length)
+            add_extent(m, BAD_CLUSTERS, have, c)
+            have += length
+            m[USED] += length
+            c += length
+    set_size(m, BAD_CLUSTERS, have * m[CLUSTER_BYTES])
+
+
+@entry
 def size_of(arena, f):
     """Size of a file. [B]"""
     return file_size(words(arena), f)
@@ -157,15 +181,21 @@ def run_driver(arena, op, f, offset, length, units, key, key_rest):
 
 
 @entry
-def check_ops(arena, ops, sizes):
-    """First operation that cannot be right and what is wrong with it; -1 where all can be."""
-    return first_bad_op(words(arena), ops, sizes)
+def check_ops(arena, ops, sizes, lenient):
+    """First operation that cannot be right and what is wrong with it; -1 where all can be.
+
+    `lenient`: files may be missing, or be there already.
+    """
+    return first_bad_op(words(arena), ops, sizes, lenient)
 
 
 @entry
-def run_ops(arena, ops, start):
-    """Operations on numbered files from `start` on, all checked before: next operation, outcome, region, words."""
-    m = words(arena)
+def run_ops(arena, ops, start, lenient):
+    """Operations on numbered files from `start` on: next operation, outcome, region, words, refused ones.
+
+    Operations were checked before; or, `lenient`, one that cannot be done (no space, no such file) is left out.
+    """
+    m, refused = words(arena), 0
     for i in range(start, ops.size):
         if i + AHEAD < ops.size:
             fetch_ahead(m, ops[i + AHEAD]["file"], ops[i + AHEAD // 2]["file"], ops[i + AHEAD // 4]["file"])
@@ -175,16 +205,21 @@ def run_ops(arena, ops, start):
         if op == RENAME and offset == number:
             continue
         length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
+        if lenient and not is_possible(m, op, number, offset, length):
+            refused += 1
+            continue
         status, region, room = run_numbered(m, op, number, offset, length)
-        if status != DONE:
-            return i, status, region, room
-    return ops.size, DONE, a.ZERO, a.ZERO
+        if lenient and status == FULL:
+            refused += 1
+        elif status != DONE:
+            return i, status, region, room, refused
+    return ops.size, DONE, a.ZERO, a.ZERO, refused
 
 
 @entry
-def run_ops_driver(arena, ops, start):
+def run_ops_driver(arena, ops, start, lenient):
     """The same under the ntfs-3g driver."""
-    m = words(arena)
+    m, refused = words(arena), 0
     for i in range(start, ops.size):
         op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
         m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
@@ -192,7 +227,25 @@ def run_ops_driver(arena, ops, start):
         if op == RENAME and offset == number:
             continue
         length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
+        if lenient and not is_possible(m, op, number, offset, length):
+            refused += 1
+            continue
         status, region, room = run_numbered_ntfs3g(m, op, number, offset, length)
-        if status != DONE:
-            return i, status, region, room
-    return ops.size, DONE, a.ZERO, a.ZERO
+        if lenient and status == FULL:
+            refused += 1
+        elif status != DONE:
+            return i, status, region, room, refused
+    return ops.size, DONE, a.ZERO, a.ZERO, refused
+
+
+@entry
+def take_requests(arena, time_s, op, source, offset, length):
+    """Move the noted requests into columns."""
+    m = words(arena)
+    at = a.base(m, a.R_OUT)
+    for i in range(m[OUT]):
+        time_s[i] = m[at] / 1e9
+        op[i], source[i] = m[at + 1] & 0xFF, m[at + 1] >> 8
+        offset[i], length[i] = m[at + 2], m[at + 3]
+        at += REQUEST
+    m[OUT] = 0

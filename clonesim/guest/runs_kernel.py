@@ -35,7 +35,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

@@ -69,7 +69,7 @@ from clonesim.guest.runs_kernel import (
     take_part,
 )
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 WAITING = np.int64(2)  # words of a waiting run: start | length, when it becomes reusable [ns]
 RESERVE = np.int64(8)  # index blocks' worth of clusters that stay free for metadata

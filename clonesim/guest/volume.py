@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from clonesim.guest.arena import bits_of, longer_region, numbered_records, used_
 from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
-from clonesim.guest.request_kernel import EMIT, NOW, OUT, REQUEST
+from clonesim.guest.request_kernel import EMIT, NOW, OUT
 from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED
 from clonesim.ops import OPS_DTYPE, Requests
 from clonesim.units import GIB, format_size, parse_duration, parse_size
@@ -109,6 +109,7 @@ class Volume:
         self._files: dict[str, int] = {}
         self._undo: dict[str, int | None] | None = None
         self.deltas: list[Delta] = []
+        self.watch: Callable[[Requests, NDArray[np.int64], NDArray[np.int64]], None] | None = None
 
     # --- what it is and holds -------------------------------------------------------------------------------------
 
@@ -271,7 +272,32 @@ class Volume:
         self._arena[NOW] += round(parse_duration(duration, most=LATEST_S - self.clock) * _NANO)
         entry.pass_checkpoint(self._arena, int(self._arena[NOW]))
 
-    def apply(self, ops: NDArray[np.void]) -> None:
+    def reset_clock(self) -> None:
+        """Set the clock back to 0; no cluster may wait for its checkpoint."""
+        if self._arena[QUARANTINED]:
+            raise ParameterError("clock", self.clock, "clusters wait for their checkpoint", "Let time pass before.")
+        self._arena[NOW] = 0
+
+    def occupy(self, bitmap: NDArray[np.bool_]) -> None:
+        """Take free clusters as a measured volume has them in use; they belong to no file and are never freed.
+
+        Parameters
+        ----------
+        bitmap : (n,) bool array
+            Clusters in use, from the volume's first one on. Clusters that are in use here already stay as they are,
+            clusters beyond `n` stay free.
+        """
+        wanted = np.zeros(self.clusters, np.bool_)
+        count = min(bitmap.size, self.clusters)
+        wanted[:count] = bitmap[:count]
+        wanted &= ~self.bitmap
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]])))
+        starts, lengths = edges[::2].astype(np.int64), (edges[1::2] - edges[::2]).astype(np.int64)
+        for region in (a.R_EXTENT, a.R_RUNS):
+            self._arena = longer_region(self._arena, region, 8 * (starts.size + int(kernel.SLACK)))
+        entry.occupy(self._arena, starts, lengths)
+
+    def apply(self, ops: NDArray[np.void], skip_refused: bool = False) -> int:
         """Run many operations on numbered files, in order.
 
         Parameters
@@ -279,6 +305,14 @@ class Volume:
         ops : (n,) array of `clonesim.ops.OPS_DTYPE`
             Operations in order of time. They are checked before the first one runs. No checkpoint interval is added
             between them: their times say when they happen.
+        skip_refused : bool, default False
+            Leave out operations that the volume refuses because it is full, and those on files that are missing for
+            that reason, as a desktop does that goes on working.
+
+        Returns
+        -------
+        int
+            Operations left out; 0 unless `skip_refused`.
 
         Raises
         ------
@@ -287,9 +321,10 @@ class Volume:
         VolumeFullError
             If the volume is full; the operations before that one are done.
         """
-        self._check_ops(ops)
-        self._run_ops(ops, "operation {}: ")
+        self._check_ops(ops, skip_refused)
+        refused = self._run_ops(ops, "operation {}: ", skip_refused)
         self._take_requests()
+        return refused
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
@@ -383,13 +418,15 @@ class Volume:
                 return int(value)
             self._make_room(outcome, value, words, length)
 
-    def _run_ops(self, ops: NDArray[np.void], where: str = "") -> None:
-        """Run checked operations on numbered files."""
+    def _run_ops(self, ops: NDArray[np.void], where: str = "", lenient: bool = False) -> int:
+        """Run operations on numbered files, checked unless `lenient`; returns how many were left out."""
         run, start = entry.run_ops_driver if self.settings.policy == "ntfs3g" else entry.run_ops, 0
+        refused = 0
         while True:
-            start, outcome, region, words = run(self._arena, ops, start)
+            start, outcome, region, words, more = run(self._arena, ops, start, lenient)
+            refused += more
             if outcome == kernel.DONE:
-                return
+                return refused
             self._make_room(outcome, region, words, int(ops[start]["length"]), where.format(start))
 
     def _make_room(self, outcome: int, region: int, words: int, length: int, where: str = "") -> None:
@@ -408,15 +445,20 @@ class Volume:
             self._arena[NOW] += self._arena[REUSE]
 
     def _take_requests(self) -> None:
-        m = self._arena
-        count = int(m[OUT])
-        m[OUT] = 0
+        count = int(self._arena[OUT])
         if not count or not self.deltas:
+            self._arena[OUT] = 0
             return
-        first = int(m[a.REGION + 2 * a.R_OUT])
-        rows = m[first : first + REQUEST * count].reshape(count, REQUEST)
-        op = (rows[:, 1] & 0xFF).astype(np.uint8)
-        self.deltas[-1].apply(Requests(rows[:, 0] / _NANO, op, rows[:, 2].copy(), rows[:, 3].copy()))
+        time_s, op, source = np.empty(count), np.empty(count, np.uint8), np.empty(count, np.int64)
+        offset, length = np.empty(count, np.int64), np.empty(count, np.int64)
+        entry.take_requests(self._arena, time_s, op, source, offset, length)
+        requests = Requests(time_s, op, offset, length)
+        if self.watch is None:
+            self.deltas[-1].apply(requests)
+            return
+        fresh = np.zeros(count, np.int64)
+        self.deltas[-1].apply(requests, fresh)
+        self.watch(requests, source, fresh)
 
     def _full(self, length: int, where: str = "") -> VolumeFullError:
         return VolumeFullError(
@@ -424,7 +466,7 @@ class Volume:
             "Delete files, or make the volume larger."
         )
 
-    def _check_ops(self, ops: NDArray[np.void]) -> None:
+    def _check_ops(self, ops: NDArray[np.void], lenient: bool) -> None:
         if not isinstance(ops, np.ndarray) or ops.dtype != OPS_DTYPE or ops.ndim != 1:
             found = getattr(ops, "dtype", type(ops).__name__)
             raise ParameterError("ops", str(found), "a one-dimensional array of clonesim.ops.OPS_DTYPE is needed")
@@ -432,10 +474,10 @@ class Volume:
             return
         names = [ops["file"][ops["op"] != kernel.TRIM], ops["offset"][ops["op"] == kernel.RENAME]]
         highest = max((int(part.max()) for part in names if part.size), default=0)
-        scratch = np.full(min(max(highest, 0), LARGEST_FILE_NUMBER) + 1, -2, np.int64)
-        index, wrong = entry.check_ops(self._arena, ops, scratch)
+        numbers = min(max(highest, 0), LARGEST_FILE_NUMBER) + 1
+        self._room_for_slot(numbers - 1)
+        index, wrong = entry.check_ops(self._arena, ops, np.full(numbers, -2, np.int64), lenient)
         if index >= 0:
             column, name, allowed = _OP_ERRORS[wrong]
             value = ops[index][column].item()
             raise ParameterError(f"ops[{index}].{name}", value, allowed, "Nothing was changed.")
-        self._room_for_slot(scratch.size - 1)

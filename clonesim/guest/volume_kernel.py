@@ -33,7 +33,7 @@ from clonesim.guest.runs_kernel import POOLS, runs_room
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, queue_room
 from clonesim.ops import FileOp
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
@@ -103,10 +103,28 @@ def trim(m):
 
 
 @inner
-def first_bad_op(m, ops, sizes):
+def is_possible(m, op, number, offset, length):
+    """Whether the file of an operation is there, or not there, as the operation needs it."""
+    if op == TRIM:
+        return True
+    f = slot(m, number)
+    if op == CREATE:
+        return f < 0
+    if f < 0:
+        return False
+    if op == OVERWRITE:
+        return offset + length <= file_size(m, f)
+    if op == APPEND:
+        return length <= LARGEST - file_size(m, f)
+    return op != SCATTER or file_size(m, f) > 0
+
+
+@inner
+def first_bad_op(m, ops, sizes, lenient):
     """First operation that cannot be right and what is wrong with it; -1 where all can be.
 
-    `sizes` is scratch space, -2 for each file number in use: sizes as they will be, -1 for no file.
+    `sizes` is scratch space, -2 for each file number in use: sizes as they will be, -1 for no file. `lenient`: files
+    need not be as the operations need them.
     """
     apart()
     before = -np.inf
@@ -124,6 +142,12 @@ def first_bad_op(m, ops, sizes):
             continue
         if number < 0 or number >= sizes.size or (op == RENAME and (offset < 0 or offset >= sizes.size)):
             return i, BAD_FILE
+        if lenient:
+            if op != DELETE and op != RENAME and (length < (op != CREATE) or length > LARGEST):
+                return i, BAD_LENGTH
+            if op == OVERWRITE and offset < 0:
+                return i, BAD_OFFSET
+            continue
         if sizes[number] == -2:
             f = slot(m, number)
             sizes[number] = file_size(m, f) if f >= 0 else -1

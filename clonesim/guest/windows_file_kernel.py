@@ -22,7 +22,7 @@ from clonesim.guest.mft_kernel import give_record, take_record, write_record
 from clonesim.guest.request_kernel import GUEST_PAGE, write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 # Header words
 RESIDENT_LIMIT = JOURNAL_SCALARS  # content up to so many bytes stays in the MFT record

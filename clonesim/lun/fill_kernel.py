@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 
 @njit(cache=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "877668cb1392e708"
+KERNELS = "77d3c83731057262"
 
 FIFO = 0
 
