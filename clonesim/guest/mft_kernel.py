@@ -27,7 +27,7 @@ from clonesim.guest.runs_kernel import (
 )
 from clonesim.guest.space_kernel import allocate, write_bitmap_pages
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 MFT, MFT_MIRROR, LOG_FILE, MFT_BITMAP, ROOT_INDEX, BITMAP_FILE = np.array([0, 1, 2, 3, 5, 6])
 RECORD_BYTES = np.int64(1024)
@@ -85,7 +85,8 @@ def grow_mft(m):
             key = at_least(m, BY_ADDRESS, pack(ZONE, ZERO, ZERO))
             start, length = key_high(key), key_low(key)
             if key < 0 or key_pool(key) != ZONE:
-                key, start, length = pick(m, need, NONE)
+                key, start = pick(m, need, NONE)
+                length = key_high(key) + key_low(key) - start
         length = min(need, length)
         take_part(m, key, start, length)
         add_extent(m, MFT, have, start)

@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 
 @inner

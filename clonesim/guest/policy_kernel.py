@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import NONE, ZERO, apart, inner, put
+from clonesim.guest.arena_kernel import NONE, R_BITMAP, ZERO, apart, bit, inner, put
 from clonesim.guest.runs_kernel import (
     BY_ADDRESS,
     BY_SIZE,
@@ -32,7 +32,7 @@ from clonesim.guest.runs_kernel import (
     run_holding,
 )
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 FRESH_FIRST, BEST_FIT, FIRST_FIT, NEXT_FIT, WORST_FIT, WINDOWS, NTFS3G = np.arange(7)
 
@@ -143,16 +143,16 @@ def next_fit(m, pool, need):
 def pick(m, need, hint):
     """Free run for a request of `need` clusters that would like to start at `hint` (-1: anywhere).
 
-    Returns the run's key by address, the cluster to start at and the clusters to take there.
+    Returns the run's key by address and the cluster to start at.
     """
     apart()
     pool = open_pool(m)
     if hint < 0 and m[POLICY] == WORST_FIT:
         hint = m[POSITION]
-    if hint >= 0:
+    if hint >= 0 and not bit(m, R_BITMAP, hint):
         key = run_holding(m, hint)
         if key >= 0 and key_pool(key) == pool:
-            return key, hint, min(need, key_high(key) + key_low(key) - hint)
+            return key, hint
     policy = m[POLICY]
     if policy == BEST_FIT:
         key = best_fit(m, pool, need, ZERO)
@@ -162,8 +162,7 @@ def pick(m, need, hint):
     elif policy == WORST_FIT:
         key = longest_lowest(m, pool)
     elif policy == NEXT_FIT:
-        key, start = next_fit(m, pool, need)
-        return key, start, min(need, key_high(key) + key_low(key) - start)
+        return next_fit(m, pool, need)
     else:  # FIRST_FIT, and FRESH_FIRST inside its pools
         key = first_fit(m, pool, need)
-    return key, key_high(key), min(need, key_low(key))
+    return key, key_high(key)

@@ -16,7 +16,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again

@@ -35,7 +35,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

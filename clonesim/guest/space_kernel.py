@@ -63,13 +63,15 @@ from clonesim.guest.runs_kernel import (
     ZONE_START,
     add_run,
     cluster_pool,
+    key_high,
+    key_low,
     pool_end,
     release,
     run_holding,
     take_part,
 )
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 WAITING = np.int64(2)  # words of a waiting run: start | length, when it becomes reusable [ns]
 RESERVE = np.int64(8)  # index blocks' worth of clusters that stay free for metadata
@@ -180,20 +182,23 @@ def allocate(m, f, have, need, stream):
         halve_zone(m)
     grows = stream and m[POLICY] == WINDOWS
     unit = m[UNIT_FIRST] if grows else need
+    wanted, asked = min(unit, need), unit
     while need > 0:
-        wanted = min(unit, need)
-        asked = unit if grows else need
-        while wanted > 0:
-            key, start, length = pick(m, asked, end_cluster(m, f, have))
-            length = min(length, wanted)
-            prefetch(m, base(m, R_BITMAP) + (start >> 6))
-            prefetch(m, base(m, R_WRITTEN) + (start >> 6))
-            take_part(m, key, start, length)
-            add_extent(m, f, have, start)
-            write_bitmap_pages(m, start, length)
-            m[POSITION] = start + length
-            have, need, wanted, asked = have + length, need - length, wanted - length, asked - length
-        unit *= m[UNIT_GROWTH]
+        key, start = pick(m, asked, end_cluster(m, f, have))
+        length = min(need, key_high(key) + key_low(key) - start)  # later units go on behind this one, by their hint
+        prefetch(m, base(m, R_BITMAP) + (start >> 6))
+        prefetch(m, base(m, R_WRITTEN) + (start >> 6))
+        take_part(m, key, start, length)
+        add_extent(m, f, have, start)
+        write_bitmap_pages(m, start, length)
+        m[POSITION] = start + length
+        have, need = have + length, need - length
+        while length > 0 and need > 0:
+            step = min(length, wanted)
+            wanted, asked, length = wanted - step, asked - step, length - step
+            if wanted == 0:
+                unit *= m[UNIT_GROWTH]
+                wanted, asked = min(unit, need + length), unit
 
 
 @inner

@@ -476,7 +476,8 @@ class Volume:
         highest = max((int(part.max()) for part in names if part.size), default=0)
         numbers = min(max(highest, 0), LARGEST_FILE_NUMBER) + 1
         self._room_for_slot(numbers - 1)
-        index, wrong = entry.check_ops(self._arena, ops, np.full(numbers, -2, np.int64), lenient)
+        scratch = np.empty(numbers, np.int64) if lenient else np.full(numbers, -2, np.int64)
+        index, wrong = entry.check_ops(self._arena, ops, scratch, lenient)
         if index >= 0:
             column, name, allowed = _OP_ERRORS[wrong]
             value = ops[index][column].item()

@@ -28,12 +28,13 @@ from clonesim.guest.file_kernel import CLUSTER_BYTES, CLUSTERS, RECORD, extents,
 from clonesim.guest.folder_kernel import fetch_ahead, slot
 from clonesim.guest.journal_kernel import USN_JOURNAL
 from clonesim.guest.mft_kernel import MFT, MFT_BITMAP, MFT_STEP, ROOT_INDEX, mft_records
+from clonesim.guest.policy_kernel import NTFS3G, POLICY
 from clonesim.guest.request_kernel import DISCARD, EMIT, OUT, SOURCE, emit, request_room
-from clonesim.guest.runs_kernel import POOLS, runs_room
+from clonesim.guest.runs_kernel import BY_ADDRESS, LIST, POOLS, runs_room
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, queue_room
 from clonesim.ops import FileOp
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
@@ -60,7 +61,9 @@ def room_for(m, f, op, pieces, moved):
     count = extents(m, f) if f >= 0 else ZERO
     freed = count + extents(m, USN_JOURNAL)
     if m[EMIT]:
-        holes = free_runs(m) + POOLS * waiting if op == TRIM else ZERO
+        holes = ZERO
+        if op == TRIM:
+            holes = (free_runs(m) if m[POLICY] == NTFS3G else m[LIST + 4 * BY_ADDRESS + 3]) + POOLS * waiting
         pages = m[CLUSTERS] // (8 * min(PAGE_BYTES, m[CLUSTER_BYTES]))
         requests = moved + 3 * (pieces + freed) + holes + pages + SLACK
         if request_room(m) < requests:

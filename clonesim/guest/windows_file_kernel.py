@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from clonesim.guest.arena_kernel import apart, inner
+from clonesim.guest.arena_kernel import ONE, R_WRITTEN, ZERO, apart, base, inner, put
 from clonesim.guest.file_kernel import (
+    CLUSTER_BYTES,
     close_record,
     clusters_for,
+    extent_holding,
+    extent_lcn,
+    extent_vcn,
     extents,
     file_clusters,
     file_size,
@@ -19,10 +23,10 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.guest.journal_kernel import JOURNAL_SCALARS, log_change
 from clonesim.guest.mft_kernel import give_record, take_record, write_record
-from clonesim.guest.request_kernel import GUEST_PAGE, write_pages
+from clonesim.guest.request_kernel import GUEST_PAGE, NOW, PAGE_TIME, SOURCE, WRITE, emit, write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 # Header words
 RESIDENT_LIMIT = JOURNAL_SCALARS  # content up to so many bytes stays in the MFT record
@@ -89,10 +93,31 @@ def windows_scatter(m, f, key, length):
         write_record(m, f)
         return
     size, clusters = file_size(m, f), file_clusters(m, f)
-    pages = (size + GUEST_PAGE - 1) // GUEST_PAGE
-    for i in range((length + GUEST_PAGE - 1) // GUEST_PAGE):
+    pages, count = (size + GUEST_PAGE - 1) // GUEST_PAGE, (length + GUEST_PAGE - 1) // GUEST_PAGE
+    if m[CLUSTER_BYTES] == GUEST_PAGE:
+        scatter_clusters(m, f, key, count, pages)
+        return
+    for i in range(count):
         offset = scattered(key, i, pages) * GUEST_PAGE
         write_pages(m, f, offset, min(GUEST_PAGE, size - offset), clusters)
+
+
+@inner
+def scatter_clusters(m, f, key, count, pages):
+    """The same where a page is a cluster: scatters are most of what a desktop writes."""
+    apart()
+    one, start, written = extents(m, f) == 1, extent_lcn(m, f, ZERO), base(m, R_WRITTEN)
+    for i in range(count):
+        page = scattered(key, i, pages)
+        lcn = start + page
+        if not one:
+            k = extent_holding(m, f, page)
+            lcn = extent_lcn(m, f, k) + page - extent_vcn(m, f, k)
+        word = written + (lcn >> 6)
+        if not (m[word] >> (lcn & 63)) & 1:
+            put(m, word, m[word] | (ONE << (lcn & 63)))
+        emit(m, WRITE, m[SOURCE], lcn * GUEST_PAGE, GUEST_PAGE)
+        m[NOW] += m[PAGE_TIME]
 
 
 @inner

@@ -40,7 +40,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import RESIDENT_LIMIT, windows_overwrite, windows_scatter
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 
 @inner

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 
 @njit(cache=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "77d3c83731057262"
+KERNELS = "2d6d3fbd1a962958"
 
 FIFO = 0
 
