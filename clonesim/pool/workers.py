@@ -1,0 +1,76 @@
+"""Where the parts of a simulation run: in this process, in processes of our own, or on the user's executor."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any
+
+WORTH_PROCESSES = 4_000  # desktop-days below which starting processes costs more than it brings
+MAIN_MODULES = ("clonesim", "clonesim.__main__", "clonesim.cli")
+
+
+@contextmanager
+def workers(executor: Executor | None, desktop_days: float, count: int | None = None) -> Iterator[Executor | None]:
+    """Executor for a simulation of so many desktop-days; None: do it in this process.
+
+    Without an executor, processes are started where they pay and where they can: not from a script, which new
+    processes would run again from its first line.
+
+    Parameters
+    ----------
+    executor : Executor, optional
+        The user's own; it is left open.
+    desktop_days : float
+        Size of the simulation.
+    count : int, optional
+        Processes to start; by default one per core, and none for small simulations. 1: none.
+    """
+    if executor is not None:
+        yield executor
+        return
+    number = count if count is not None else _usual(desktop_days)
+    if number <= 1:
+        yield None
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(number, mp_context=context) as own:
+        yield own
+
+
+def results(
+    executor: Executor | None, function: Callable[[Any], Any], jobs: Sequence[Any]
+) -> Iterator[tuple[int, Any]]:
+    """Results of all jobs with their positions, as they get done."""
+    if executor is None:
+        for k, job in enumerate(jobs):
+            yield k, function(job)
+        return
+    futures = {executor.submit(function, job): k for k, job in enumerate(jobs)}
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def _usual(desktop_days: float) -> int:
+    if desktop_days < WORTH_PROCESSES or not _may_spawn():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_spawn() -> bool:
+    """Whether new processes would not run the caller's script again: a notebook, a prompt, our command line."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return spec.name in MAIN_MODULES
+    path = getattr(main, "__file__", None)
+    return path is None or os.path.basename(path).split(".")[0] in ("clonesim", "clonesim-script")
