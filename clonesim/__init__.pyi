@@ -6,7 +6,10 @@ from .guest import Volume as Volume
 from .ingest import Trace as Trace
 from .ingest import read_trace as read_trace
 from .lun import lock_queue as lock_queue
+from .pool import Run as Run
+from .pool import policy_band as policy_band
 from .pool import run_trace as run_trace
+from .pool import simulate as simulate
 from .scenario import load_scenario as load_scenario
 
 __version__: str

@@ -48,34 +48,67 @@ def _root(
         raise typer.Exit
 
 
-@app.command(epilog=_example('clonesim run --trace packaged --clones 64 --hosts 8 --window "2 min" --interval "1 min"'))
+@app.command(
+    epilog=_example(
+        "clonesim run windows-7-office --set pool.clones=8 --set pool.days=3 --band 4\n"
+        '  clonesim run --trace packaged --clones 64 --hosts 8 --window "2 min" --interval "1 min"'
+    )
+)
 def run(
-    trace: Annotated[str, typer.Option("--trace", help=TRACE_HELP)] = "packaged",
-    clones: Annotated[int, typer.Option(help="Number of clones.")] = 64,
-    luns: Annotated[int, typer.Option(help="Number of LUNs that they are dealt out to.")] = 1,
-    hosts: Annotated[int, typer.Option(help="Number of hosts.")] = 8,
-    delta_format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "vmfs-sparse",
-    window: Annotated[str, typer.Option(help="Clones start within this time.")] = "10 min",
-    interval: Annotated[str, typer.Option(help="Length of an interval of the table.")] = "10 min",
-    hold: Annotated[str | None, typer.Option(help="How long a growth step holds the lock; default 0.5 ms.")] = None,
-    capacity: Annotated[str | None, typer.Option(help="Size of the desktop's disk, such as '32 GiB'.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the start times.")] = 0,
-    device: Device = None,
+    scenario: Annotated[str | None, typer.Argument(help=SCENARIO_HELP)] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)] = None,
+    replicates: Annotated[int, typer.Option(help="How often the whole pool is drawn anew.")] = 1,
+    band: Annotated[str, typer.Option(help="Clones under every policy: a number, 'full' or 'none'.")] = "50",
+    processes: Annotated[int | None, typer.Option(help="Processes to start; by default one per core.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
     out: Out = None,
     tables: Tables = "parquet",
-    skip_bad_rows: SkipBadRows = False,
     as_json: Json = False,
+    trace: Annotated[str | None, typer.Option("--trace", help=TRACE_HELP)] = None,
+    clones: Annotated[int | None, typer.Option(help="With --trace: number of clones; default 64.")] = None,
+    luns: Annotated[int | None, typer.Option(help="With --trace: LUNs that they are dealt out to; default 1.")] = None,
+    hosts: Annotated[int | None, typer.Option(help="With --trace: number of hosts; default 8.")] = None,
+    delta_format: Annotated[str | None, typer.Option("--format", help=f"With --trace: {FORMAT_HELP}")] = None,
+    window: Annotated[str | None, typer.Option(help="With --trace: clones start within it; default 10 min.")] = None,
+    interval: Annotated[str | None, typer.Option(help="With --trace: length of a table's row; default 10 min.")] = None,
+    hold: Annotated[
+        str | None, typer.Option(help="With --trace: how long a growth step locks; 0.5 ms.")
+    ] = None,
+    capacity: Annotated[str | None, typer.Option(help="With --trace: the desktop's disk, such as '32 GiB'.")] = None,
+    device: Device = None,
+    skip_bad_rows: SkipBadRows = False,
 ) -> None:
-    """Replay a trace on every clone; queue all growth on the LUN."""
-    from clonesim import console, pool
+    """Simulate a pool of desktops, or replay a trace on every clone; queue all growth on the LUNs."""
+    from clonesim.errors import ParameterError
     from clonesim.pool.run_files import check_table_format
 
     check_table_format(tables)
-    folder = _writable(out)
+    asked: dict[str, Any] = {"clones": clones, "luns": luns, "hosts": hosts, "format": delta_format, "window": window}
+    asked |= {"interval": interval, "hold": hold, "capacity": capacity, "device": device}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if trace is not None:
+        if scenario is not None or settings:
+            allowed = "a trace says what every clone does, so there is no scenario"
+            raise ParameterError("trace", trace, allowed, "Leave out --trace, or the scenario and --set.")
+        _run_trace(trace, asked, seed, _writable(out), tables, skip_bad_rows, as_json)
+        return
+    if asked or skip_bad_rows:
+        name = next(iter(asked), "skip-bad-rows")
+        remedy = "Add --trace, or change the scenario with --set, such as --set pool.clones=64."
+        raise ParameterError(f"--{name}", asked.get(name, True), "this option goes with --trace", remedy)
+    _run_pool(scenario or "windows-11-office", settings or [], seed, replicates, band, processes, out, tables, as_json)
+
+
+def _run_trace(
+    trace: str, asked: dict[str, Any], seed: int, folder: Path | None, tables: str, skip_bad_rows: bool, as_json: bool
+) -> None:
+    from clonesim import console, pool
+
+    device = asked.pop("device", None)
+    usual: dict[str, Any] = {"clones": 64, "luns": 1, "hosts": 8, "format": "vmfs-sparse"}
+    usual |= {"window": "10 min", "interval": "10 min"}
     with console.progress("Replaying the trace"):
-        asked: dict[str, Any] = {"clones": clones, "luns": luns, "hosts": hosts, "format": delta_format, "seed": seed}
-        asked |= {"window": window, "interval": interval, "hold": hold, "capacity": capacity}
-        result = pool.run_trace(_read(trace, device, skip_bad_rows), **asked)
+        result = pool.run_trace(_read(trace, device, skip_bad_rows), **(usual | asked), seed=seed)
     saved: list[Path] = []
     if folder:
         from clonesim import plots
@@ -88,6 +121,38 @@ def run(
         return
     console.print_run(result)
     console.print_saved(saved)
+
+
+def _run_pool(
+    scenario: str,
+    settings: list[str],
+    seed: int,
+    replicates: int,
+    band: str,
+    processes: int | None,
+    out: Path | None,
+    tables: str,
+    as_json: bool,
+) -> None:
+    from clonesim import pool, pool_console
+    from clonesim.scenario import load_scenario
+
+    given = load_scenario(scenario, set=settings)
+    sample = pool.band_sample(band)
+    folder = _writable(out)
+    with pool_console.bars() as bars:
+        result = pool.simulate_with_band(given, seed, replicates, sample, processes, bars)
+    saved: list[Path] = []
+    if folder:
+        from clonesim import console, plots
+
+        with console.progress("Writing tables and charts"):
+            saved = [*result.save(folder, tables), *plots.save_run_pool(result, folder)]
+    if as_json:
+        _print_json(pool_console.as_json(result))
+        return
+    pool_console.print_pool(result)
+    pool_console.print_saved(saved)
 
 
 @app.command(epilog=_example('clonesim replay packaged --format vmfs-sparse --format qcow2 --at "1 min" --at "3 min"'))
@@ -179,12 +244,14 @@ def experiment(
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for tables and charts.")] = Path("out/demo"),
 ) -> None:
-    """Run the experiment, then 64 clones on the packaged trace."""
+    """Run the experiment, 64 clones on the packaged trace, and the packaged pool of 500 desktops over 90 days."""
     experiment(
         out=out, size="20 GiB", used="10 GiB", file="1 GiB", rounds=10, policies=None, delta_format="vmfs-sparse"
     )
     typer.echo()
-    run(out=out, trace="packaged", window="2 min", interval="30 s", tables="csv")
+    run(out=out / "trace", trace="packaged", window="2 min", interval="30 s", tables="csv")
+    typer.echo()
+    run(out=out / "pool")
 
 
 @app.command(

@@ -27,7 +27,15 @@ from clonesim.chart import (
     save_chart,
     time_unit,
 )
-from clonesim.pool_plots import plot_fill, plot_growth_fan, plot_increments_map, plot_sources, save_pool_charts
+from clonesim.pool_plots import (
+    plot_band,
+    plot_fill,
+    plot_growth_fan,
+    plot_increments_map,
+    plot_sources,
+    save_pool_charts,
+    save_run_pool,
+)
 from clonesim.units import GIB
 
 if TYPE_CHECKING:
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from clonesim.pool import TraceRun
 
 __all__ = [
+    "plot_band",
     "plot_fill",
     "plot_growth_fan",
     "plot_increments",
@@ -48,6 +57,7 @@ __all__ = [
     "save_chart",
     "save_pool_charts",
     "save_run_charts",
+    "save_run_pool",
 ]
 
 

@@ -28,6 +28,8 @@ from clonesim.units import GIB, TIB
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from clonesim.pool import Run
+
 DAY_S, HOUR_S, HOURS_PER_WEEK = 86400.0, 3600.0, 168
 WARNED = 85  # per cent: the last level that leaves time to act
 LEVELS = (75, WARNED, 95)  # fill levels that administrators are warned at
@@ -134,18 +136,22 @@ def plot_fill(luns: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_sources(sources: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """What the deltas are made of: each source's share of the first touches, beside its share of all that is written.
+    """What the deltas are made of: what each source holds of them, beside its share of all that is written.
 
     Parameters
     ----------
     sources : DataFrame
         `run.sources`: a row per replicate, day, clone, disk and source, with the bytes written and touched first on
-        that day. More than 16 sources: the smaller ones are put together.
+        that day, and (optional) `released_bytes`, given back by its discards. More than 16 sources: the smaller ones
+        are put together.
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
     ax = axes(ax)
-    sums = sources.groupby("source", observed=True)[["first_touch_bytes", "written_bytes"]].sum()
+    columns = [c for c in ("first_touch_bytes", "written_bytes", "released_bytes") if c in sources]
+    sums = sources.groupby("source", observed=True)[columns].sum()
+    if "released_bytes" in sums:
+        sums["first_touch_bytes"] -= sums.pop("released_bytes")
     sums = sums[(sums != 0).any(axis=1)].sort_values(["first_touch_bytes", "written_bytes"], ascending=False)
     if len(sums) > MOST_SOURCES:
         rest = sums.iloc[MOST_SOURCES - 1 :]
@@ -164,12 +170,13 @@ def plot_sources(sources: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.annotate("in one\ndelta, mean", (1.015, len(sums) - 0.1), **column | {"va": "bottom", "color": BLUE})
     ax.set_yticks(place, [str(name) for name in sums.index], fontsize=9)
     ax.set(xlabel="Share of the sum over all sources [%]", title="What the deltas are made of")
-    ax.set_xlim(0, 1.05 * top or 1)
+    ax.set_xlim(min(0.0, 1.05 * float(shares["first_touch_bytes"].min())) if len(sums) else 0.0, 1.05 * top or 1)
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(handles[::-1], labels[::-1], loc="lower right", fontsize=8)
     note = (
-        "A block is charged to the source that writes it first. Without that source another one may have written it: "
-        "switching a source off can save less, or more, than its bar."
+        "A block is charged to the source that writes it first; what a source's own discards gave back is taken off. "
+        "Without that source another one may have written it: switching a source off can save less, or more, than its "
+        "bar."
     )
     return add_caption(ax, sources, note, width=90)
 
@@ -222,6 +229,41 @@ def plot_increments_map(
     return add_caption(
         ax, increments, _worst_hour(increments, hours, first, float(mean[worst]), counts.size), width=100
     )
+
+
+def plot_band(band: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Mean delta over time under each allocation policy, with discards and without: how much rests on a guess.
+
+    Parameters
+    ----------
+    band : DataFrame
+        What `clonesim.policy_band` returns.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    """
+    ax = axes(ax)
+    policies = list(dict.fromkeys(band["policy"]))
+    several = band["discards"].nunique() > 1
+    ends = []
+    for (policy, discards), part in band.groupby(["policy", "discards"], sort=False):
+        mean = part["delta_mean_bytes"].to_numpy() / GIB
+        number = policies.index(policy)
+        text = f"{policy}, discards {'on' if discards else 'off'}" if several else str(policy)
+        style = "-" if discards or not several else "--"
+        color = CYCLE[number % len(CYCLE)]
+        ax.plot(part["day"] + 1.0, mean, color=color, ls=style, lw=2, label=f"{text}: {mean[-1]:.2f}")
+        ends.append(float(mean[-1]))
+    ax.set(xlabel="Time [d]", ylabel="Delta of one desktop, mean [GiB]", title="The same work under each policy")
+    ax.set_ylim(bottom=0)
+    ax.legend(fontsize=8, title="GiB at the end", title_fontsize=8)
+    note = f"From {min(ends):.2f} to {max(ends):.2f} GiB: which free clusters Windows picks is not published."
+    return add_caption(ax, band, note, width=90)
+
+
+def save_run_pool(run: Run, folder: str | Path) -> list[Path]:
+    """Save the charts of a simulated pool as PNG files."""
+    saved = save_pool_charts(run.growth, run.luns, run.sources, run.increments, folder)
+    return saved if run.band is None else [*saved, save_chart(plot_band, run.band, Path(folder) / "band.png")]
 
 
 def save_pool_charts(

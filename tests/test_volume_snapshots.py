@@ -6,43 +6,13 @@ import random
 
 import numpy as np
 import pytest
+from volume_tools import Spy
 
 from clonesim.errors import ParameterError
 from clonesim.guest import POLICIES, Volume
 from clonesim.guest import arena_kernel as a
 from clonesim.ops import OPS_DTYPE, BlockOp, FileOp
 from clonesim.units import GIB, KIB, MIB
-
-SECTOR = 512
-
-
-class Spy:
-    """Hands requests on to a delta and keeps the sectors that they leave written."""
-
-    def __init__(self, vol):
-        self.delta, self.sectors, self.ops, self.requests = vol.deltas[-1], set(), set(), []
-        vol.deltas[-1] = self
-
-    def apply(self, requests):
-        self.delta.apply(requests)
-        for op, offset, length in zip(
-            *(x.tolist() for x in (requests.op, requests.offset, requests.length)), strict=True
-        ):
-            self.ops.add(op)
-            self.requests.append((op, offset, length))
-            if op == BlockOp.WRITE:
-                self.sectors.update(range(offset // SECTOR, -(-(offset + length) // SECTOR)))
-            else:
-                self.sectors.difference_update(range(-(-offset // SECTOR), (offset + length) // SECTOR))
-
-    def revert(self):
-        self.delta.revert()
-        self.sectors.clear()
-        self.requests.clear()
-
-    def grains(self, size):
-        """Pieces of `size` bytes of the disk that hold a written sector."""
-        return {s * SECTOR // size for s in self.sectors}
 
 
 def fingerprint(vol):
@@ -68,7 +38,7 @@ def work(vol, seed, steps=120, most=200_000):
         elif draw < 0.75 and vol.size(name):
             vol.overwrite(name, 0, rng.randint(1, vol.size(name)))
         elif draw < 0.85:
-            vol.rename(name, rng.choice(names))
+            vol.rename(name, rng.choice([n for n in names if type(n) is type(name)]))
         else:
             vol.delete(name)
 

@@ -67,9 +67,12 @@ def base_image(
     if own + volume.used_bytes > used:
         allowed = f"the page file, caches and databases in use need {format_size(own + volume.used_bytes)}"
         raise ParameterError("guest.used", format_size(used), allowed, "Raise guest.used, or switch sources off.")
+    volume.begin_image()
     if bitmap is not None:
         volume.occupy(bitmap)
-        return _at_rest(_with_base_files(volume, activity, 0))
+        image = _with_base_files(volume, activity, 0)
+        volume.seal()
+        return image
     ageing = {name: parameter.default for name, parameter in catalog.group("ageing", "image").items()}
     others = used - own - volume.used_bytes
     peak = min(others * ageing["peak"], others + MOST_FULL * volume.settings.disk_bytes - used)
@@ -77,9 +80,10 @@ def base_image(
     numbers = int(1.5 * peak / maker.mean_bytes) + 1000
     image = _with_base_files(volume, activity, -(-numbers // BLOCK) * BLOCK)
     for _ in range(int(ageing["rounds"]) + 1):
-        maker.fill(own + int(peak), numbers)
+        maker.fill(int(peak), numbers)
         maker.empty(used)
-    return _at_rest(image)
+    volume.seal()
+    return image
 
 
 def read_bitmap(path: str | Path) -> NDArray[np.bool_]:
@@ -113,36 +117,39 @@ class _Ager:
         return found
 
     def fill(self, target: int, numbers: int) -> None:
-        """Create files until the volume holds about `target` bytes beside its own metadata, or numbers run out."""
+        """Create files until there are about `target` bytes of them, or numbers run out."""
         spare = target - int(self.clusters.sum()) * self.volume.cluster_size
         free = np.setdiff1d(np.arange(numbers), self.live)
         size = np.minimum(np.exp(self.rng.normal(*self.law, free.size)), self.cap).astype(np.int64)
         clusters = self._clusters(size)
         count = int(np.searchsorted(np.cumsum(clusters) * self.volume.cluster_size, spare))
-        self._apply(FileOp.CREATE, free[:count], size[:count])
-        self.live = np.concatenate([self.live, free[:count]])
-        self.clusters = np.concatenate([self.clusters, clusters[:count]])
+        refused = self._apply(FileOp.CREATE, free[:count], size[:count])
+        made = np.array([number in self.volume for number in free[:count].tolist()]) if refused else slice(None)
+        self.live = np.concatenate([self.live, free[:count][made]])
+        self.clusters = np.concatenate([self.clusters, clusters[:count][made]])
 
     def empty(self, target: int) -> None:
-        """Delete files, drawn at random, until the volume holds at most `target` bytes."""
+        """Delete files, drawn at random, until the volume holds about `target` bytes; a file too large stays."""
         self.volume.advance(60.0)
-        surplus = self.volume.used_bytes - target
-        if surplus <= 0:
-            return
-        order = self.rng.permutation(self.live.size)
-        gone = np.cumsum(self.clusters[order]) * self.volume.cluster_size
-        count = int(np.searchsorted(gone, surplus)) + 1
-        self._apply(FileOp.DELETE, self.live[order[:count]], 0)
-        self.live, self.clusters = self.live[order[count:]], self.clusters[order[count:]]
+        left = (self.volume.used_bytes - target) // self.volume.cluster_size
+        order, gone = self.rng.permutation(self.live.size), np.zeros(0, np.int64)
+        while left > 0 and order.size:
+            order = order[self.clusters[order] <= left]
+            count = int(np.searchsorted(np.cumsum(self.clusters[order]), left, side="right"))
+            gone, left = np.append(gone, order[:count]), left - int(self.clusters[order[:count]].sum())
+            order = order[count:]
+        self._apply(FileOp.DELETE, self.live[gone], 0)
+        self.live, self.clusters = np.delete(self.live, gone), np.delete(self.clusters, gone)
         self.volume.advance(60.0)
         self.time_s = self.volume.clock
 
-    def _apply(self, op: FileOp, file: NDArray[np.int64], length: NDArray[np.int64] | int) -> None:
+    def _apply(self, op: FileOp, file: NDArray[np.int64], length: NDArray[np.int64] | int) -> int:
         ops = np.zeros(file.size, OPS_DTYPE)
         ops["op"], ops["file"], ops["length"] = op, file, length
         ops["time_s"] = self.time_s + STEP_S * np.arange(1, file.size + 1)
-        self.volume.apply(ops, skip_refused=True)
+        refused = self.volume.apply(ops, skip_refused=True)
         self.time_s = self.volume.clock
+        return refused
 
 
 def _with_base_files(volume: Volume, activity: Activity, first_file: int) -> BaseImage:
@@ -152,10 +159,3 @@ def _with_base_files(volume: Volume, activity: Activity, first_file: int) -> Bas
     ops["time_s"] = volume.clock
     volume.apply(ops)
     return BaseImage(volume, first_file)
-
-
-def _at_rest(image: BaseImage) -> BaseImage:
-    """Let every checkpoint pass and set the clock back to the scenario's start."""
-    image.volume.advance("1 d")
-    image.volume.reset_clock()
-    return image

@@ -20,6 +20,7 @@ from clonesim.guest.check import check_volume
 from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
 from clonesim.guest.request_kernel import EMIT, NOW, OUT
+from clonesim.guest.runs_kernel import SPLIT_FRESH
 from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED
 from clonesim.ops import OPS_DTYPE, Requests
 from clonesim.units import GIB, format_size, parse_duration, parse_size
@@ -272,11 +273,24 @@ class Volume:
         self._arena[NOW] += round(parse_duration(duration, most=LATEST_S - self.clock) * _NANO)
         entry.pass_checkpoint(self._arena, int(self._arena[NOW]))
 
-    def reset_clock(self) -> None:
-        """Set the clock back to 0; no cluster may wait for its checkpoint."""
-        if self._arena[QUARANTINED]:
-            raise ParameterError("clock", self.clock, "clusters wait for their checkpoint", "Let time pass before.")
-        self._arena[NOW] = 0
+    def begin_image(self) -> None:
+        """From here to `seal` the volume is a base image in the making: what was written once counts for nothing."""
+        self._arena[SPLIT_FRESH] = 0
+
+    def seal(self) -> None:
+        """Finish a base image: all checkpoints pass, the clock goes back to 0, free clusters count as never written.
+
+        Images are zeroed and shrunk before clones are made of them, and a delta starts empty in any case. So "never
+        written" (`ever_written`, policy "fresh-first") means: not in the image, and not since.
+        """
+        self.advance("1 d")
+        m, words = self._arena, -(-self.clusters // 64)
+        bitmap, written = (int(m[a.REGION + 2 * region]) for region in (a.R_BITMAP, a.R_WRITTEN))
+        m[written : written + words] = m[bitmap : bitmap + words]
+        if self.clusters % 64:  # bits behind the end are set in the bitmap only
+            m[written + words - 1] &= (1 << self.clusters % 64) - 1
+        m[SPLIT_FRESH] = self.settings.policy == "fresh-first"
+        m[NOW] = 0
 
     def occupy(self, bitmap: NDArray[np.bool_]) -> None:
         """Take free clusters as a measured volume has them in use; they belong to no file and are never freed.

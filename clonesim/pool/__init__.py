@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 import lazy_loader as _lazy
 
 if TYPE_CHECKING:
+    from clonesim.pool.band import band_sample as band_sample
+    from clonesim.pool.band import policy_band as policy_band
+    from clonesim.pool.band import simulate_with_band as simulate_with_band
     from clonesim.pool.experiment import create_delete as create_delete
     from clonesim.pool.labels import trace_label as trace_label
+    from clonesim.pool.run import Run as Run
+    from clonesim.pool.simulate import simulate as simulate
     from clonesim.pool.trace_run import TraceRun as TraceRun
     from clonesim.pool.trace_run import check_one_disk as check_one_disk
     from clonesim.pool.trace_run import run_trace as run_trace
@@ -16,8 +21,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "band": ["band_sample", "policy_band", "simulate_with_band"],
         "experiment": ["create_delete"],
         "labels": ["trace_label"],
+        "run": ["Run"],
+        "simulate": ["simulate"],
         "trace_run": ["TraceRun", "check_one_disk", "run_trace"],
     },
 )

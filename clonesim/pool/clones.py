@@ -99,8 +99,8 @@ def activity_of(scenario: Scenario) -> Activity:
 
 def run_job(job: Job) -> Batch:
     """Simulate the clones of a job, one after the other."""
-    timeline = _timeline(job.scenario, job.seed, job.replicate)
-    desk = _desktop(job.scenario, job.seed)
+    line = timeline(job.scenario, job.seed, job.replicate)
+    desk = desktop(job.scenario, job.seed)
     days = job.scenario.pool.days
     n, names = len(job.clones), len(desk.activity.names)
     growth = np.zeros((n, days, len(GROWTH)), np.int64)
@@ -109,10 +109,10 @@ def run_job(job: Job) -> Batch:
     refused = np.zeros(n, np.int64)
     steps = []
     for k, clone in enumerate(job.clones):
-        plan = plan_of(desk.activity, timeline, clone, desk.image.first_file)
+        plan = plan_of(desk.activity, line, clone, desk.image.first_file)
         refused[k] = desk.run(plan, growth[k], sources[k], demand)
         time_s, size = _steps(desk.delta, job.scenario)
-        steps.append((time_s, np.full(time_s.size, clone, np.int64), timeline.hosts.at(clone, time_s), size))
+        steps.append((time_s, np.full(time_s.size, clone, np.int64), line.hosts.at(clone, time_s), size))
     time_s, whose, host, size = (np.concatenate(part) for part in zip(*steps, strict=True))
     return Batch(job, growth, sources, time_s, whose, host.astype(np.int32), size, demand, refused)
 
@@ -195,7 +195,7 @@ def _timeline_of(key: str, seed: int, replicate: int) -> Timeline:
     return Timeline.of(_SCENARIOS[key], seed, replicate)
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=8)
 def _desktop_of(key: str, seed: int) -> Desktop:
     return Desktop(_SCENARIOS[key], seed)
 
@@ -209,9 +209,11 @@ def _key(scenario: Scenario) -> str:
     return key
 
 
-def _timeline(scenario: Scenario, seed: int, replicate: int) -> Timeline:
+def timeline(scenario: Scenario, seed: int, replicate: int) -> Timeline:
+    """First stage of a replicate, kept in this process for the next job."""
     return _timeline_of(_key(scenario), seed, replicate)
 
 
-def _desktop(scenario: Scenario, seed: int) -> Desktop:
+def desktop(scenario: Scenario, seed: int) -> Desktop:
+    """Machine of a scenario, kept in this process for the next job."""
     return _desktop_of(_key(scenario), seed)

@@ -149,10 +149,21 @@ class Run:
         return found | self._outages() | {"sources": self.source_shares.head(TOP_SOURCES).to_dict()}
 
     @cached_property
+    def source_bytes(self) -> pd.DataFrame:
+        """Bytes of all desktops by write source, largest part of the deltas first. [B]
+
+        Columns of `sources`, and `held_bytes`: what of its first touches is left after its own discards.
+        """
+        columns = ["written_bytes", "first_touch_bytes", "released_bytes"]
+        sums = self.sources.groupby("source", observed=True)[columns].sum()
+        sums["held_bytes"] = sums["first_touch_bytes"] - sums["released_bytes"]
+        return sums.sort_values(["held_bytes", "written_bytes"], ascending=False)
+
+    @cached_property
     def source_shares(self) -> pd.Series[float]:
-        """Each source's share of the first touches, largest first. [1]"""
-        sums = self.sources.groupby("source", observed=True)["first_touch_bytes"].sum().sort_values(ascending=False)
-        return sums / max(int(sums.sum()), 1)
+        """Each source's share of what the deltas hold, largest first. [1]"""
+        held = self.source_bytes["held_bytes"]
+        return held / max(int(held.sum()), 1)
 
     @property
     def first_full_s(self) -> list[list[float]]:

@@ -92,11 +92,11 @@ def simulate(
 
 def _jobs(scenario: Scenario, seed: int, replicate: int, timeline: Timeline) -> list[Job]:
     """Clones LUN by LUN, a few at a time."""
-    found = []
+    found: list[Job] = []
     for lun in range(scenario.luns.count):
         clones = (timeline.lun == lun).nonzero()[0].tolist()
-        for k in range(0, len(clones), CLONES_A_JOB):
-            found.append(Job(scenario, seed, replicate, lun, tuple(clones[k : k + CLONES_A_JOB])))
+        parts = (tuple(clones[k : k + CLONES_A_JOB]) for k in range(0, len(clones), CLONES_A_JOB))
+        found += [Job(scenario, seed, replicate, lun, part) for part in parts]
     return found
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 WORTH_PROCESSES = 4_000  # desktop-days below which starting processes costs more than it brings
@@ -73,4 +74,4 @@ def _may_spawn() -> bool:
     if spec is not None:
         return spec.name in MAIN_MODULES
     path = getattr(main, "__file__", None)
-    return path is None or os.path.basename(path).split(".")[0] in ("clonesim", "clonesim-script")
+    return path is None or Path(path).stem.removesuffix(".exe") in ("clonesim", "clonesim-script")

@@ -1,0 +1,147 @@
+"""A simulated pool as text for terminals, and its progress bars. No modelling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from clonesim.console import gib, ms, percent, print_saved, print_table
+from clonesim.units import GIB, TIB
+
+if TYPE_CHECKING:
+    from clonesim.pool.run import Run
+
+__all__ = ["as_json", "bars", "print_pool", "print_saved"]
+
+ROWS = 8  # days shown of the growth
+NOTHING = "-"
+
+
+def print_pool(run: Run) -> None:
+    """Tables of growth, policy band, sources and datastores, and what they rest on."""
+    _print_growth(run)
+    if run.band is not None:
+        _print_band(run)
+    _print_sources(run)
+    _print_datastores(run)
+
+
+def _print_growth(run: Run) -> None:
+    last = run.scenario.pool.days - 1
+    days = sorted({round(last * k / ROWS) for k in range(1, ROWS + 1)} | {0})
+    rows = []
+    for day, part in run.growth[run.growth["day"].isin(days)].groupby("day"):
+        delta = part["delta_bytes"]
+        row = [f"{int(str(day)) + 1}", *(gib(float(delta.quantile(share))) for share in (0.05, 0.5, 0.95))]
+        total = float(delta.sum()) / run.replicates / TIB
+        written, used = float(part["written_bytes"].median()), float(part["guest_used_bytes"].median())
+        rows.append([*row, f"{total:.3f}", gib(written), gib(used), percent(float(part["censored"].mean()))])
+    head = ["end of\nday", "p5\nGiB", "median\nGiB", "p95\nGiB", "sum\nTiB", "written\nGiB", "guest used\nGiB"]
+    notes = [
+        run.label,
+        "Written and guest used are medians. Down: halted for want of space; rows go on.",
+    ]
+    print_table("Delta of one desktop", [*head, "down\n%"], rows, notes, texts=0)
+
+
+def _print_band(run: Run) -> None:
+    band = run.band
+    assert band is not None
+    end = band[band["day"] == band["day"].max()]
+    rows = [
+        [
+            row["policy"],
+            "on" if row["discards"] else "off",
+            *(gib(row[f"delta_{name}_bytes"]) for name in ("p5", "p50", "p95", "mean")),
+        ]
+        for row in end.to_dict("records")
+    ]
+    count = int(end["clones"].iloc[0])
+    note = (
+        f"{count} desktops, the same work in every row. Which free clusters Windows picks is not published: "
+        "fresh-first is the folklore's upper bound, published experiments mostly saw best fit."
+    )
+    head = ["policy", "discards", "p5\nGiB", "median\nGiB", "p95\nGiB", "mean\nGiB"]
+    print_table(f"Policy band: delta after {run.scenario.pool.days} days", head, rows, [note], texts=2)
+
+
+def _print_sources(run: Run) -> None:
+    sums = run.source_bytes
+    desktops = run.scenario.pool.clones * run.replicates
+    written, held = max(int(sums["written_bytes"].sum()), 1), max(int(sums["held_bytes"].sum()), 1)
+    rows = [
+        [
+            str(name),
+            percent(row["held_bytes"] / held),
+            percent(row["written_bytes"] / written),
+            gib(row["held_bytes"] / desktops),
+        ]
+        for name, row in sums.head(12).iterrows()
+    ]
+    head = ["source", "of the\ndelta %", "of what is\nwritten %", "in one delta\nGiB"]
+    note = "Of the delta: grains that the source touched first, less those that its discards gave back."
+    print_table("What the deltas are made of", head, rows, [note])
+
+
+def _print_datastores(run: Run) -> None:
+    s, scenario = run.summary, run.scenario
+    share = run.luns.groupby(["replicate", "lun"])["used_bytes"].last() / scenario.luns.size
+    when = NOTHING if s["first_full_day"] is None else f"day {s['first_full_day']:.1f}"
+    lead = s["warning_lead_days"]
+    rows = [
+        ["datastores", f"{s['datastores']} x {scenario.luns.size / TIB:.2f} TiB, {scenario.luns.backing}"],
+        ["used at the end, fullest / median / emptiest", " / ".join(f"{v:.0%}" for v in share.quantile([1, 0.5, 0]))],
+        ["beside the deltas (base images, swap, logs)", f"{run.fixed.fixed_bytes / GIB:.0f} GiB each"],
+        ["first one full", when],
+        ["warning before that, at " + " / ".join(lead), " / ".join(f"{v:.1f} d" for v in lead.values())]
+        if lead
+        else ["outage within the time simulated", "none"],
+        ["P(outage)", f"{s['p_outage']:.2f} (95 % interval {s['p_outage_low']:.2f} to {s['p_outage_high']:.2f})"],
+        ["desktops down at the end", f"{s['desktops_down']} (all replicates)"],
+        ["growth steps a second, busiest hour of a LUN", f"{s['reservations_a_second_max']:.3g}"],
+        ["lock held, busiest hour", f"{percent(s['reserved_fraction_max'])} %"],
+        ["lock wait p99, worst hour", f"{ms(s['wait_p99_max_s'])} ms"],
+        ["I/O a second, worst minute of a LUN", f"{s['iops_max60']:.0f}"],
+        ["logons refused", str(s["refused_logons"])],
+        ["guest operations refused (guest disk full)", str(s["refused_operations"])],
+    ]
+    note = "The lock is a first-come queue with the catalog's hold time; conflicts and array load are not modelled yet."
+    print_table("Datastores", ["figure", "value"], rows, [note], texts=2)
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """What `--json` prints: scenario, summary, growth by day, band."""
+    by_day = run.growth.groupby("day")["delta_bytes"].quantile([0.05, 0.5, 0.95]).unstack()
+    by_day.columns = ["delta_p5_bytes", "delta_p50_bytes", "delta_p95_bytes"]
+    found = {
+        "scenario": run.scenario.to_dict(),
+        "seed": run.seed,
+        "frames_hash": run.hash,
+        "summary": run.summary,
+        "growth": by_day.reset_index().to_dict("records"),
+    }
+    return found | ({} if run.band is None else {"band": run.band.to_dict("records")})
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars on stderr with rate and time left; nothing unless stderr is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+
+        def bar(text: str) -> Callable[[int, int], None]:
+            task = progress.add_task(text, total=None, rate="")
+
+            def update(done: int, total: int) -> None:
+                speed = progress.tasks[task].speed
+                rate = f"{done:,} of {total:,} desktop-days" + (f", {speed:,.0f}/s" if speed else "")
+                progress.update(task, completed=done, total=total, rate=rate)
+
+            return update
+
+        yield bar
