@@ -71,14 +71,12 @@ def run(
     delta_format: Annotated[str | None, typer.Option("--format", help=f"With --trace: {FORMAT_HELP}")] = None,
     window: Annotated[str | None, typer.Option(help="With --trace: clones start within it; default 10 min.")] = None,
     interval: Annotated[str | None, typer.Option(help="With --trace: length of a table's row; default 10 min.")] = None,
-    hold: Annotated[
-        str | None, typer.Option(help="With --trace: how long a growth step locks; 0.5 ms.")
-    ] = None,
+    hold: Annotated[str | None, typer.Option(help="With --trace: how long a growth step locks; 0.5 ms.")] = None,
     capacity: Annotated[str | None, typer.Option(help="With --trace: the desktop's disk, such as '32 GiB'.")] = None,
     device: Device = None,
     skip_bad_rows: SkipBadRows = False,
 ) -> None:
-    """Simulate a pool of desktops, or replay a trace on every clone; queue all growth on the LUNs."""
+    """Simulate a pool of desktops, or a trace on every clone."""
     from clonesim.errors import ParameterError
     from clonesim.pool.run_files import check_table_format
 
@@ -244,7 +242,7 @@ def experiment(
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for tables and charts.")] = Path("out/demo"),
 ) -> None:
-    """Run the experiment, 64 clones on the packaged trace, and the packaged pool of 500 desktops over 90 days."""
+    """Run the experiment, the packaged trace and pool."""
     experiment(
         out=out, size="20 GiB", used="10 GiB", file="1 GiB", rounds=10, policies=None, delta_format="vmfs-sparse"
     )

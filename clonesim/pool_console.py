@@ -94,7 +94,10 @@ def _print_datastores(run: Run) -> None:
     lead = s["warning_lead_days"]
     rows = [
         ["datastores", f"{s['datastores']} x {scenario.luns.size / TIB:.2f} TiB, {scenario.luns.backing}"],
-        ["used at the end, fullest / median / emptiest", " / ".join(f"{v:.0%}" for v in share.quantile([1, 0.5, 0]))],
+        [
+            "used at the end, fullest / median / emptiest",
+            " / ".join(f"{v:.0%}" for v in (share.max(), share.median(), share.min())),
+        ],
         ["beside the deltas (base images, swap, logs)", f"{run.fixed.fixed_bytes / GIB:.0f} GiB each"],
         ["first one full", when],
         ["warning before that, at " + " / ".join(lead), " / ".join(f"{v:.1f} d" for v in lead.values())]

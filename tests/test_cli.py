@@ -17,7 +17,8 @@ from clonesim.delta import FORMATS
 from clonesim.ingest import packaged_trace
 
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
-COMMANDS = ["run", "replay", "experiment", "demo", "catalog"]
+COMMANDS = ["run", "replay", "experiment", "demo", "init", "catalog"]
+TRACE = ["run", "--trace", "packaged"]
 
 
 def call(capsys, *argv):
@@ -76,7 +77,7 @@ def test_version(capsys):
 
 
 def test_run_prints_a_table_per_interval_within_80_columns():
-    done = process("run", "--window", "2 min", "--interval", "1 min")
+    done = process(*TRACE, "--window", "2 min", "--interval", "1 min")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
@@ -97,7 +98,20 @@ def test_run_prints_a_table_per_interval_within_80_columns():
 
 
 def test_run_as_json_is_json_and_nothing_else():
-    done = process("run", "--json", "--clones", "3", "--hosts", "60", "--window", "5 min", "--interval", "60 s")
+    done = process(
+        "run",
+        "--trace",
+        "packaged",
+        "--json",
+        "--clones",
+        "3",
+        "--hosts",
+        "60",
+        "--window",
+        "5 min",
+        "--interval",
+        "60 s",
+    )
     told = json.loads(done.stdout)
     assert done.stderr == ""
     assert told["parameters"]["hosts"] == 60  # more hosts than clones is fine
@@ -110,7 +124,7 @@ def test_run_as_json_is_json_and_nothing_else():
 @pytest.mark.parametrize("tables", ["parquet", "csv"])
 def test_run_writes_tables_and_charts(tables, capsys, tmp_path):
     folder = tmp_path / "new" / "out"
-    code, out, err = call(capsys, "run", "--clones", "4", "--luns", "2", "--out", str(folder), "--tables", tables)
+    code, out, err = call(capsys, *TRACE, "--clones", "4", "--luns", "2", "--out", str(folder), "--tables", tables)
     assert code == 0, err
     names = {f"{n}.{tables}" for n in ("growth", "increments", "locks", "clones")}
     charts = {"growth.png", "reservations.png", "lock_waits.png"}
@@ -171,7 +185,7 @@ def test_skipped_rows_are_counted(capsys, trace):
     code, _, err = call(capsys, "run", "--trace", str(trace))
     assert code == 2
     assert "t.fio, line 7" in err
-    assert "bad rows of the trace were left out" not in good(capsys, "run", "--skip-bad-rows")
+    assert "bad rows of the trace were left out" not in good(capsys, *TRACE, "--skip-bad-rows")
     assert "1 bad rows of the trace were left out." in good(capsys, "run", "--trace", str(trace), "--skip-bad-rows")
     told = json.loads(good(capsys, "replay", str(trace), "--skip-bad-rows", "--json", "--format", "exact"))
     assert told["skipped_rows"] == 1
@@ -181,21 +195,30 @@ def test_defaults_that_the_help_names_are_the_catalog_s(capsys):
     from clonesim.scenario import catalog
 
     text = " ".join(good(capsys, "run", "--help").split())
-    assert f"holds the lock; default {catalog.value('locks', 'hold') * 1000:g} ms." in text
+    assert f"how long a growth step locks; {catalog.value('locks', 'hold') * 1000:g} ms." in text
     for name in ("clones", "luns", "hosts"):
-        assert re.search(rf"--{name} <int> [^[]*\[default: {catalog.value('pool', name)}\]", text)
+        assert re.search(rf"--{name} <int> [^.]*; default {catalog.value('pool', name)}\.", text)
 
 
 # ---- what it refuses
 
 
 REFUSED = [
-    (["run", "--clones", "-1"], "clones=-1: allowed are whole numbers from 1 to 1000000. The catalog's default is 64."),
-    (["run", "--hosts", "0"], "hosts=0: allowed are whole numbers from 1 to 64. The catalog's default is 8."),
-    (["run", "--luns", "0"], "luns=0: allowed are whole numbers from 1 to 10000. The catalog's default is 1."),
-    (["run", "--format", "vmfs"], f"format='vmfs': allowed are {', '.join(FORMATS)}."),
     (
-        ["run", "--capacity", "16 MB"],
+        [*TRACE, "--clones", "-1"],
+        "clones=-1: allowed are whole numbers from 1 to 1000000. The catalog's default is 64.",
+    ),
+    (
+        [*TRACE, "--hosts", "0"],
+        "hosts=0: allowed are whole numbers from 1 to 64. The catalog's default is 8.",
+    ),
+    (
+        [*TRACE, "--luns", "0"],
+        "luns=0: allowed are whole numbers from 1 to 10000. The catalog's default is 1.",
+    ),
+    ([*TRACE, "--format", "vmfs"], f"format='vmfs': allowed are {', '.join(FORMATS)}."),
+    (
+        [*TRACE, "--capacity", "16 MB"],
         "capacity='16 MB': a size is a whole number with B, KiB, MiB, GiB or TiB, or an integer of bytes. "
         "Did you mean MiB?",
     ),
@@ -205,13 +228,19 @@ REFUSED = [
         "Did you mean MiB?",
     ),
     (
-        ["run", "--window", "soon"],
+        [*TRACE, "--window", "soon"],
         "window='soon': a duration is a number with us, ms, s, min, h or d, or a number of seconds. "
         "Write for example '10 s'.",
     ),
-    (["run", "--interval", "0 s"], "interval='0 s': an interval is longer than 0 s. Write for example '10 min'."),
-    (["run", "--hold", "2 s"], "hold=2.0: allowed are 0.0001 to 0.1 s. The catalog's default is 0.0005."),
-    (["run", "--seed", "-5"], "seed=-5: allowed are whole numbers from 0 up."),
+    (
+        [*TRACE, "--interval", "0 s"],
+        "interval='0 s': an interval is longer than 0 s. Write for example '10 min'.",
+    ),
+    (
+        [*TRACE, "--hold", "2 s"],
+        "hold=2.0: allowed are 0.0001 to 0.1 s. The catalog's default is 0.0005.",
+    ),
+    ([*TRACE, "--seed", "-5"], "seed=-5: allowed are whole numbers from 0 up."),
     (["run", "--tables", "xlsx"], "tables='xlsx': allowed are 'parquet', 'csv'."),
     (["replay", "packaged", "--format", "cow"], f"format='cow': allowed are {', '.join(FORMATS)}."),
     (["experiment", "--rounds", "0"], "rounds=0: allowed are whole numbers from 1 to 100000."),
@@ -243,7 +272,7 @@ def test_missing_trace_file(capsys, tmp_path):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("argv", [["run"], ["experiment"], ["replay", "packaged"], ["demo"]])
+@pytest.mark.parametrize("argv", [TRACE, ["run"], ["experiment"], ["replay", "packaged"], ["demo"]])
 def test_out_that_cannot_be_written(argv, capsys, tmp_path):
     (tmp_path / "file").write_text("in the way")
     out_folder = tmp_path / "file" / "out"
@@ -265,7 +294,11 @@ def test_usage_errors_are_short(argv):
 
 
 def test_a_process_shows_no_traceback_for_bad_input(tmp_path):
-    for argv in (["run", "--trace", str(tmp_path)], ["run", "--clones", "-1"], ["replay", str(tmp_path / "no")]):
+    for argv in (
+        ["run", "--trace", str(tmp_path)],
+        [*TRACE, "--clones", "-1"],
+        ["replay", str(tmp_path / "no")],
+    ):
         done = process(*argv)
         assert done.returncode == 2
         assert done.stderr.startswith("clonesim: ")
@@ -278,12 +311,12 @@ def test_an_internal_error_is_one_line_unless_asked(capsys, monkeypatch):
 
     monkeypatch.setattr(cli, "_read", broken)
     monkeypatch.delenv("CLONESIM_DEBUG", raising=False)
-    code, _, err = call(capsys, "run")
+    code, _, err = call(capsys, *TRACE)
     assert code == 1
     assert err == ("clonesim: internal error, please report it: ZeroDivisionError: oh (CLONESIM_DEBUG=1 shows where)\n")
     monkeypatch.setenv("CLONESIM_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
-        cli.main(["run"])
+        cli.main(TRACE)
 
 
 def test_ctrl_c_ends_with_130(monkeypatch, capsys):
@@ -291,7 +324,7 @@ def test_ctrl_c_ends_with_130(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_read", interrupted)
-    assert call(capsys, "run")[0] == 130
+    assert call(capsys, *TRACE)[0] == 130
 
 
 def test_colours_are_off_when_asked_or_piped():

@@ -1,4 +1,4 @@
-"""Folders of numbered files on Windows: when they take a record or an index block, what is written, and that they stay."""
+"""Folders of numbered files on Windows: when they take a record or an index block, what is written; they stay."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_folder_that_has_no_space_for_its_block_changes_nothing():
 
 
 def test_the_ntfs3g_driver_has_no_folders():
-    """There, numbered files use the root directory as files with names of 16 digits do."""
+    """There, numbered files use the root directory as files do whose names of 16 characters sort alike."""
 
     def used(names):
         vol = Volume("64 MiB", "ntfs3g")
@@ -194,4 +194,4 @@ def test_the_ntfs3g_driver_has_no_folders():
         return found
 
     numbers = np.random.default_rng(1).permutation(500).tolist()
-    assert used(numbers) == used(f"{number:016}" for number in numbers)
+    assert used(numbers) == used(f"!{number:015}" for number in numbers)

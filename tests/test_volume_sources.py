@@ -26,11 +26,11 @@ class Watch:
         return rows
 
 
-def watched(policy="windows", format="exact", **values):
+def watched(policy="windows", kind="exact", **values):
     """Volume with file 1, a snapshot, and a watch."""
     vol = Volume("64 MiB", policy, **values)
     vol.create(1, "1 MiB")
-    vol.snapshot(format)
+    vol.snapshot(kind)
     return vol, Watch(vol)
 
 
@@ -93,7 +93,7 @@ def test_calls_have_no_source_after_a_batch_either(policy):
 
 
 def test_fresh_grains_are_counted_by_request():
-    vol, watch = watched(os="windows-10", format="qcow2")
+    vol, watch = watched(os="windows-10", kind="qcow2")
     delta = vol.deltas[-1]
     grains = delta.grains
     vol.apply(ops((0, FileOp.OVERWRITE, 1, 0, 2**20), (0, FileOp.OVERWRITE, 1, 0, 2**20), source=2))

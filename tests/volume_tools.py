@@ -35,7 +35,8 @@ def state(vol):
     """Everything that a refused call must leave as it was."""
     names = [*vol._files, *(k for k in range(200) if k in vol)]
     files = {name: (vol.size(name), vol.extents(name).to_numpy().tolist()) for name in names}
-    deltas = [(d.file_bytes, d.grains, d.written_bytes) for d in vol.deltas]
+    deltas = [getattr(d, "delta", d) for d in vol.deltas]  # a Spy's, or one
+    deltas = [(d.file_bytes, d.grains, d.written_bytes) for d in deltas]
     space = (vol.used_bytes, vol.quarantined_bytes, vol.free_bytes, vol.bitmap.tobytes(), vol.ever_written.tobytes())
     return files, deltas, space, vol.clock, len(vol)
 

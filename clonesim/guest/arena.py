@@ -72,7 +72,7 @@ def longer_region(m: Arena, region: Word, words: int) -> Arena:
         if region == a.R_NODE:
             rooms[r] = max(rooms[r], 1024 * NODE if r == a.R_NODE else 1024 // 64)
     if region == a.R_FILE:
-        records = max(rooms[a.R_FILE] // RECORD, 2 * words)
+        records = max(int(rooms[a.R_FILE]) // int(RECORD), 2 * words)
         rooms[a.R_FILE], rooms[a.R_MFT], rooms[a.R_TABLE] = records * RECORD, records // 64 + 1, records
     new = _lay_out(rooms)
     layout = slice(a.REGION, a.REGION + 2 * a.REGIONS)

@@ -40,7 +40,7 @@ def check_volume(m: Arena, named: list[int]) -> None:
     bits = bits_of(m, a.R_BITMAP, clusters)
     lost = np.flatnonzero(bits != (owners + waiting))
     assert not lost.size, f"clusters {lost[:5]} are in use without an owner, or owned without being in use"
-    assert owners.sum() == m[space.USED], "the count of allocated clusters is wrong"
+    assert owners.sum() == m[file.USED], "the count of allocated clusters is wrong"
     assert waiting.sum() == m[space.QUARANTINED], "the count of quarantined clusters is wrong"
     if m[POLICY] != NTFS3G:
         _check_runs(m, bits)

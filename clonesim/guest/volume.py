@@ -21,7 +21,7 @@ from clonesim.guest.make import Settings, make_volume
 from clonesim.guest.names import LONGEST_NAME, name_units, sort_keys
 from clonesim.guest.request_kernel import EMIT, NOW, OUT
 from clonesim.guest.runs_kernel import SPLIT_FRESH
-from clonesim.guest.space_kernel import QUARANTINED, REUSE, USED
+from clonesim.guest.space_kernel import QUARANTINED, REUSE
 from clonesim.ops import OPS_DTYPE, Requests
 from clonesim.units import GIB, format_size, parse_duration, parse_size
 
@@ -141,7 +141,7 @@ class Volume:
     @property
     def used_bytes(self) -> int:
         """What the guest sees as used: allocated clusters, metadata included. [B]"""
-        return int(self._arena[USED]) * self.cluster_size
+        return int(self._arena[file.USED]) * self.cluster_size
 
     @property
     def quarantined_bytes(self) -> int:
@@ -440,7 +440,7 @@ class Volume:
             start, outcome, region, words, more = run(self._arena, ops, start, lenient)
             refused += more
             if outcome == kernel.DONE:
-                return refused
+                return int(refused)
             self._make_room(outcome, region, words, int(ops[start]["length"]), where.format(start))
 
     def _make_room(self, outcome: int, region: int, words: int, length: int, where: str = "") -> None:

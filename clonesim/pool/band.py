@@ -18,7 +18,7 @@ from clonesim.delta.law_kernel import IGNORE
 from clonesim.errors import ParameterError
 from clonesim.pool.clones import AMOUNTS, DEMAND, GROWTH, Desktop, desktop, plan_of, timeline
 from clonesim.pool.run import Run
-from clonesim.pool.simulate import simulate
+from clonesim.pool.simulate import check_asked, simulate
 from clonesim.pool.workers import results, workers
 from clonesim.scenario import catalog
 from clonesim.scenario.load import load_scenario
@@ -191,6 +191,7 @@ def simulate_with_band(
     bars: Callable[[str], Callable[[int, int], None]],
 ) -> Run:
     """Run a pool and its policy band on the same processes; `bars` makes a progress function for a text."""
+    check_asked(seed, replicates, processes)
     desktop_days = scenario.pool.clones * scenario.pool.days * replicates
     with workers(None, desktop_days, processes) as pool:
         own = None if pool is not None else 1

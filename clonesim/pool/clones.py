@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.delta import Delta
+from clonesim.delta.formats import DISCARDS
 from clonesim.guest import Volume
 from clonesim.guest.activity import Activity
 from clonesim.guest.base_image import BaseImage, base_image, read_bitmap
@@ -22,6 +24,7 @@ from clonesim.pool.timeline import Timeline
 from clonesim.scenario.model import Scenario
 
 MINUTE_S = 60
+RELEASE = DISCARDS.index("release")
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 GROWTH = ("delta_bytes", "guest_used_bytes", "written_bytes", "unique_bytes")  # columns of a batch's growth
@@ -65,7 +68,8 @@ class Batch:
     sources : (clones, days, sources, 3) int64 array
         Bytes of each day by write source; columns `AMOUNTS`. [B]
     time_s, clone, host, size : (steps,) arrays
-        Growth steps: when, whose, the clone's host then, and by how many bytes. A file's first size is a step, too.
+        Growth steps: when, whose, the clone's host then, and by how many bytes. A file's first size is a step, too;
+        where a format gives space back, so is that, with negative bytes.
     demand : (minutes, 5) int64 array
         I/Os and bytes by minute, all clones together; columns `DEMAND`.
     refused : (clones,) int64 array
@@ -110,8 +114,9 @@ def run_job(job: Job) -> Batch:
     steps = []
     for k, clone in enumerate(job.clones):
         plan = plan_of(desk.activity, line, clone, desk.image.first_file)
-        refused[k] = desk.run(plan, growth[k], sources[k], demand)
-        time_s, size = _steps(desk.delta, job.scenario)
+        with desk.lock:  # an executor of threads runs jobs of the same desktop side by side
+            refused[k] = desk.run(plan, growth[k], sources[k], demand)
+            time_s, size = _steps(desk.delta, desk.start_bytes, growth[k, :, 0])
         steps.append((time_s, np.full(time_s.size, clone, np.int64), line.hosts.at(clone, time_s), size))
     time_s, whose, host, size = (np.concatenate(part) for part in zip(*steps, strict=True))
     return Batch(job, growth, sources, time_s, whose, host.astype(np.int32), size, demand, refused)
@@ -148,11 +153,16 @@ class Desktop:
         self.volume = volume
         self.delta: Delta = volume.snapshot(scenario.delta.format, **scenario.delta.parameters)
         self.start_bytes = guest.start.delta
+        self.lock = RLock()
         volume.watch = self._account
         self._by_source = self._demand = np.zeros((0, 0), np.int64)
 
     def run(self, plan: Plan, growth: Ints, sources: Ints, demand: Ints) -> int:
         """Let one clone live through its plan; fills its rows and returns the operations that were left out."""
+        with self.lock:
+            return self._run(plan, growth, sources, demand)
+
+    def _run(self, plan: Plan, growth: Ints, sources: Ints, demand: Ints) -> int:
         self.volume.revert()
         self._demand, refused = demand, 0
         days = growth.shape[0]
@@ -178,16 +188,26 @@ class Desktop:
         account(requests.time_s, requests.op, requests.length, source, fresh, grain, self._by_source, self._demand)
 
 
-def _steps(delta: Delta, scenario: Scenario) -> tuple[Floats, Ints]:
-    """Growth steps of a clone's file, its first size included; a format without increments has one a minute at most."""
-    frame_s, size = delta.increment_times, delta.increment_sizes
-    if not delta.law.increment and frame_s.size:
-        last = np.flatnonzero(np.diff(np.floor(frame_s / MINUTE_S), append=np.inf))
-        frame_s, size = frame_s[last], size[last]
-    first = delta.created_bytes
-    grown = np.diff(size, prepend=first)
-    start = first + scenario.guest.start.delta
-    return np.concatenate([[0.0], frame_s]), np.concatenate([[start], grown]).astype(np.int64)
+def _steps(delta: Delta, start: int, at_end: Ints) -> tuple[Floats, Ints]:
+    """Growth steps of a clone's file, its first size included; a format without increments has one a minute at most.
+
+    What discards gave back counts at the end of its day: `at_end`, the file's size at the end of each day. `start` is
+    the size measured before the run, which `at_end` includes.
+    """
+    when_s, size = delta.increment_times, delta.increment_sizes
+    if not delta.law.increment and when_s.size:
+        last = np.flatnonzero(np.diff(np.floor(when_s / MINUTE_S), append=np.inf))
+        when_s, size = when_s[last], size[last]
+    if delta.law.discard == RELEASE:
+        ends_s = DAY_S * np.arange(1, at_end.size + 1)
+        ends_s[-1] = np.nextafter(ends_s[-1], 0.0)
+        when_s, size = np.concatenate([when_s, ends_s]), np.concatenate([size, at_end - start])
+        order = np.argsort(when_s, kind="stable")
+        when_s, size = when_s[order], size[order]
+    grown = np.diff(size, prepend=delta.created_bytes)
+    moved = grown != 0
+    first = np.int64(delta.created_bytes + start)
+    return np.append(0.0, when_s[moved]), np.append(first, grown[moved])
 
 
 @lru_cache(maxsize=2)

@@ -58,7 +58,7 @@ def sources_frame(batches: Sequence[Batch], names: Sequence[str]) -> pd.DataFram
         parts.append(pd.DataFrame(rows))
     frame = pd.concat(parts, ignore_index=True)
     frame = frame.sort_values(["replicate", "day", "clone", "disk", "source"], ignore_index=True)
-    frame["source"] = pd.Categorical.from_codes(frame["source"], list(names))
+    frame["source"] = pd.Categorical.from_codes(frame["source"].to_numpy(), pd.Index(names))
     return frame
 
 

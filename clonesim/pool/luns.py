@@ -77,9 +77,9 @@ def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batc
     )
     horizon_s = scenario.horizon_s
     filled = fill(luns.size, fixed.fixed_bytes, clones, time_s, clone, size, horizon_s, luns.backing)
-    happened = filled.accepted & (time_s > 0)
+    happened = filled.accepted & (time_s > 0) & (size > 0)
     time_s, clone, host = time_s[happened], clone[happened], host[happened]
-    demand = np.sum([batch.demand for batch in batches], axis=0, dtype=np.int64)
+    demand: NDArray[np.int64] = np.add.reduce([batch.demand for batch in batches])
     reads, writes, read_bytes, write_bytes, _ = (demand[:, k] for k in range(len(DEMAND)))
     hours = lun_frame(filled, time_s, host, reads, writes, lun, replicate, luns.backing)
     worst = peaks(reads, writes, lun, replicate, read_bytes, write_bytes)

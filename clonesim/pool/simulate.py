@@ -19,6 +19,7 @@ from clonesim.scenario.model import Scenario
 
 CLONES_A_JOB = 16
 MOST_REPLICATES = 10_000
+MOST_PROCESSES = 1024
 
 
 def simulate(
@@ -70,8 +71,7 @@ def simulate(
     >>> run.growth["delta_bytes"].max()  # doctest: +SKIP
     """
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
-    _check_count("seed", seed, 0, 2**63 - 1)
-    _check_count("replicates", replicates, 1, MOST_REPLICATES)
+    check_asked(seed, replicates, processes)
     timelines = [Timeline.of(given, seed, replicate) for replicate in range(replicates)]
     jobs = [job for replicate in range(replicates) for job in _jobs(given, seed, replicate, timelines[replicate])]
     days = given.pool.days
@@ -122,6 +122,10 @@ def _run(scenario: Scenario, seed: int, timelines: list[Timeline], batches: list
     )
 
 
-def _check_count(name: str, value: int, least: int, most: int) -> None:
-    if type(value) is not int or not least <= value <= most:
-        raise ParameterError(name, value, f"a whole number from {least} to {most} is needed")
+def check_asked(seed: int, replicates: int, processes: int | None) -> None:
+    """Refuse a seed, a number of replicates or of processes that is no whole number in its range."""
+    asked = [("seed", seed, 0, 2**63 - 1), ("replicates", replicates, 1, MOST_REPLICATES)]
+    asked += [] if processes is None else [("processes", processes, 1, MOST_PROCESSES)]
+    for name, value, least, most in asked:
+        if type(value) is not int or not least <= value <= most:
+            raise ParameterError(name, value, f"a whole number from {least} to {most} is needed")
