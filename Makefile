@@ -4,17 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
+WARM := $(VENV)/compiled
 
 .PHONY: setup demo test lint types unit bench kernels catalog clean
 
-setup: $(STAMP)
+setup: $(STAMP) $(WARM)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,lint]"
 	touch $@
 
-demo: setup  ## the experiment under every policy, then the main job on the packaged trace; charts in out/demo
+$(WARM): $(STAMP) $(wildcard clonesim/*/*_kernel.py)
+	$(BIN)/python tools/warm_kernels.py
+	touch $@
+
+demo: setup  ## the experiment under every policy, a trace on 64 clones, a pool of 500 desktops; charts in out/demo
 	$(BIN)/clonesim demo
 
 test: setup lint types unit
@@ -28,7 +33,6 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/python -m clonesim experiment --size "1 GiB" --used "256 MiB" --file "64 MiB" --rounds 2  # compiles the kernels once
 	$(BIN)/python -m pytest
 
 bench: setup

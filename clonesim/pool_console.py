@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -96,7 +97,7 @@ def _print_datastores(run: Run) -> None:
         ["datastores", f"{s['datastores']} x {scenario.luns.size / TIB:.2f} TiB, {scenario.luns.backing}"],
         [
             "used at the end, fullest / median / emptiest",
-            " / ".join(f"{v:.0%}" for v in (share.max(), share.median(), share.min())),
+            f"{share.max():.0%} / {share.median():.0%} / {share.min():.0%}",
         ],
         ["beside the deltas (base images, swap, logs)", f"{run.fixed.fixed_bytes / GIB:.0f} GiB each"],
         ["first one full", when],
@@ -118,8 +119,9 @@ def _print_datastores(run: Run) -> None:
 
 def as_json(run: Run) -> dict[str, Any]:
     """What `--json` prints: scenario, summary, growth by day, band."""
-    by_day = run.growth.groupby("day")["delta_bytes"].quantile([0.05, 0.5, 0.95]).unstack()
-    by_day.columns = ["delta_p5_bytes", "delta_p50_bytes", "delta_p95_bytes"]
+    groups = run.growth.groupby("day")["delta_bytes"]
+    shares = {"delta_p5_bytes": 0.05, "delta_p50_bytes": 0.5, "delta_p95_bytes": 0.95}
+    by_day = pd.DataFrame({name: groups.quantile(share) for name, share in shares.items()})
     found = {
         "scenario": run.scenario.to_dict(),
         "seed": run.seed,

@@ -22,7 +22,7 @@ LAYERS = [  # from the ground up; a module may import from its own layer and fro
     {"planning"},
     {"chart"},
     {"pool_plots"},
-    {"plots", "report", "console", "catalog_text"},
+    {"plots", "report", "console", "pool_console", "catalog_text"},
     {"cli"},
     {"__main__"},
 ]

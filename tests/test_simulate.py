@@ -1,12 +1,14 @@
 """simulate: the same bytes whatever does the work, sums that agree, frames as the design names them."""
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from pool_tools import WITH_DISCARDS, WITHOUT, Reversed, small
+from pool_tools import WITH_DISCARDS, Reversed, small
 
 from clonesim.errors import ClonesimError, ParameterError
 from clonesim.lun.backing import backing
@@ -40,10 +42,8 @@ class TestTheSameBytes:
         assert simulate(small(**THREE_LUNS), seed=0, executor=executor).hash == alone.hash
         assert [job.lun for job in executor.done] == [2, 1, 0]
 
-    def test_threads_that_share_a_desktop(self, alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_threads_that_share_a_desktop(self, alone: Run) -> None:
         """Desktops are kept between jobs; two threads must not run two clones on one of them at a time."""
-        import sys
-
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
@@ -54,7 +54,7 @@ class TestTheSameBytes:
             sys.setswitchinterval(interval)
 
     def test_a_clone_does_not_depend_on_its_batch(self, alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("clonesim.pool.simulate.CLONES_A_JOB", 2)
+        monkeypatch.setattr(sys.modules[simulate.__module__], "CLONES_A_JOB", 2)
         assert simulate(small(**THREE_LUNS), seed=0).hash == alone.hash
 
     def test_replicates_differ_and_the_first_is_the_run_alone(self, alone: Run) -> None:
@@ -67,8 +67,6 @@ class TestTheSameBytes:
         assert [len(part) for part in run.first_full_s] == [3, 3]
 
     def test_the_hash_sees_every_frame(self, alone: Run) -> None:
-        from dataclasses import replace
-
         for name in FRAMES:
             frame = getattr(alone, name)
             if not len(frame):
@@ -256,6 +254,11 @@ class TestFrames:
         assert len(minutes) > 100
         assert not minutes.groupby("clone").apply(lambda s: s.duplicated().any()).any()
 
+    def test_more_luns_than_clones(self) -> None:
+        run = simulate(small(pool={"clones": 2, "days": 1}, luns={"count": 5}), seed=0)
+        assert set(run.growth["lun"]) == {0, 1}
+        assert run.summary["datastores"] == len(set(run.luns["lun"])) == 5
+
     def test_summary(self, alone: Run) -> None:
         s = alone.summary
         last = alone.growth[alone.growth["day"] == 3]
@@ -316,6 +319,8 @@ class TestAsked:
             ({"replicates": True}, f"replicates=True: {COUNTS}."),
             ({"replicates": 10_001}, f"replicates=10001: {COUNTS}."),
             ({"replicates": None}, f"replicates=None: {COUNTS}."),
+            ({"processes": 0}, "processes=0: a whole number from 1 to 1024 is needed."),
+            ({"processes": True}, "processes=True: a whole number from 1 to 1024 is needed."),
         ],
     )
     def test_counts(self, asked, message: str) -> None:
@@ -333,11 +338,3 @@ class TestAsked:
         seen: list[tuple[int, int]] = []
         simulate(small(**THREE_LUNS), progress=lambda done, total: seen.append((done, total)), replicates=2)
         assert seen == [(12 * k, 72) for k in range(1, 7)]
-
-    @pytest.mark.parametrize("preset", [WITH_DISCARDS, WITHOUT])
-    def test_base_files_that_do_not_fit(self, preset: str) -> None:
-        with pytest.raises(ParameterError) as caught:
-            simulate(small(preset, guest={"used": "1 GiB"}))
-        assert caught.value.name == "guest.used"
-        assert str(caught.value).startswith("guest.used='1 GiB': the page file, caches and databases in use need ")
-        assert str(caught.value).endswith("Raise guest.used, or switch sources off.")

@@ -14,7 +14,7 @@ from clonesim.guest.volume import Volume
 from clonesim.guest.write_sources import BLOCK
 from clonesim.ops import OPS_DTYPE, FileOp
 from clonesim.scenario import catalog
-from clonesim.units import format_size
+from clonesim.units import MIB, format_size
 
 STEP_S = 0.01  # between two operations of the ageing
 MOST_FULL = 0.97  # of the disk, at the peak
@@ -65,7 +65,8 @@ def base_image(
     """
     own = activity.base_bytes
     if own + volume.used_bytes > used:
-        allowed = f"the page file, caches and databases in use need {format_size(own + volume.used_bytes)}"
+        need = -(-(own + volume.used_bytes) // MIB) * MIB
+        allowed = f"the page file, caches and databases in use need {format_size(need)}"
         raise ParameterError("guest.used", format_size(used), allowed, "Raise guest.used, or switch sources off.")
     volume.begin_image()
     if bitmap is not None:

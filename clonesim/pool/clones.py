@@ -155,7 +155,8 @@ class Desktop:
         self.start_bytes = guest.start.delta
         self.lock = RLock()
         volume.watch = self._account
-        self._by_source = self._demand = np.zeros((0, 0), np.int64)
+        self._by_source = np.zeros((len(self.activity.names), len(AMOUNTS)), np.int64)
+        self._demand = np.zeros((1, len(DEMAND)), np.int64)
 
     def run(self, plan: Plan, growth: Ints, sources: Ints, demand: Ints) -> int:
         """Let one clone live through its plan; fills its rows and returns the operations that were left out."""

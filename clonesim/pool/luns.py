@@ -15,6 +15,8 @@ from clonesim.lun.space import FixedSpace, fixed_space
 from clonesim.pool.clones import DEMAND, Batch
 from clonesim.scenario.model import Scenario
 
+STEPS = {"time_s": np.float64, "clone": np.int64, "host": np.int32, "size": np.int64}  # of a batch, and their types
+
 
 @dataclass(frozen=True, slots=True)
 class LunResult:
@@ -55,11 +57,12 @@ def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batc
     lun, replicate : int
         Which one.
     batches : sequence of Batch
-        All clones of this LUN, in any order.
+        All clones of this LUN, in any order; none if no clone lives there.
     """
     clones = np.array(sorted(c for batch in batches for c in batch.job.clones), np.int64)
     time_s, clone, host, size = (
-        np.concatenate([getattr(batch, name) for batch in batches]) for name in ("time_s", "clone", "host", "size")
+        np.concatenate([np.zeros(0, kind), *(getattr(batch, name) for batch in batches)])
+        for name, kind in STEPS.items()
     )
     order = in_order(time_s, clone)
     time_s, clone, host, size = time_s[order], clone[order], host[order], size[order]
@@ -79,7 +82,9 @@ def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batc
     filled = fill(luns.size, fixed.fixed_bytes, clones, time_s, clone, size, horizon_s, luns.backing)
     happened = filled.accepted & (time_s > 0) & (size > 0)
     time_s, clone, host = time_s[happened], clone[happened], host[happened]
-    demand: NDArray[np.int64] = np.add.reduce([batch.demand for batch in batches])
+    demand = np.zeros((scenario.pool.days * 1440, len(DEMAND)), np.int64)
+    for batch in batches:
+        demand += batch.demand
     reads, writes, read_bytes, write_bytes, _ = (demand[:, k] for k in range(len(DEMAND)))
     hours = lun_frame(filled, time_s, host, reads, writes, lun, replicate, luns.backing)
     worst = peaks(reads, writes, lun, replicate, read_bytes, write_bytes)

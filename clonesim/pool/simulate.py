@@ -104,7 +104,8 @@ def _run(scenario: Scenario, seed: int, timelines: list[Timeline], batches: list
     by_lun: dict[tuple[int, int], list[Batch]] = {}
     for batch in batches:
         by_lun.setdefault((batch.job.replicate, batch.job.lun), []).append(batch)
-    luns: list[LunResult] = [run_lun(scenario, lun, rep, part) for (rep, lun), part in sorted(by_lun.items())]
+    where = [(replicate, lun) for replicate in range(len(timelines)) for lun in range(scenario.luns.count)]
+    luns: list[LunResult] = [run_lun(scenario, lun, rep, by_lun.get((rep, lun), [])) for rep, lun in where]
     return Run(
         scenario=scenario,
         seed=seed,

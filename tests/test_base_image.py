@@ -1,0 +1,108 @@
+"""The base image: as full as asked, fragmented, the same every time, with the files that sources expect."""
+
+import numpy as np
+import pytest
+from pool_tools import WITH_DISCARDS, WITHOUT, small
+
+from clonesim.errors import ParameterError
+from clonesim.guest import Volume
+from clonesim.guest.activity import Activity, Machine
+from clonesim.guest.base_image import BaseImage, base_image, read_bitmap
+from clonesim.keys import generator
+from clonesim.pool.clones import Desktop, activity_of
+from clonesim.scenario import load_scenario
+
+GIB, MIB = 2**30, 2**20
+OFF = {"feature-update": {"enabled": False}, "mail-cache": {"enabled": False}}
+
+
+def image_of(size: str, used: int, policy: str = "windows", os: str = "windows-xp", key: int = 1) -> BaseImage:
+    activity = Activity(os, OFF, Machine(memory=GIB, page_file=256 * MIB, used=used))
+    volume = Volume(size, policy=policy, os=os, auto_checkpoint=False)
+    return base_image(volume, activity, used, generator(key, 0, -1, "pool:base-image"))
+
+
+class TestFullness:
+    @pytest.mark.parametrize("preset", ["windows-xp-office", "windows-7-office", "windows-10-office"])
+    def test_packaged_scenarios(self, preset: str) -> None:
+        scenario = load_scenario(preset)
+        volume = Desktop(scenario, 0).image.volume
+        assert volume.used_bytes == pytest.approx(scenario.guest.used, rel=0.01)
+        assert volume.free_runs > 1000
+
+    @pytest.mark.parametrize("policy", ["windows", "best-fit", "fresh-first", "ntfs3g"])
+    @pytest.mark.parametrize("used_gib", [8, 24, 36])
+    def test_on_40_gib(self, policy: str, used_gib: int) -> None:
+        volume = image_of("40 GiB", used_gib * GIB, policy).volume
+        assert volume.used_bytes == pytest.approx(used_gib * GIB, rel=0.01)
+        assert volume.free_runs > 1000
+        assert (volume.clock, volume.quarantined_bytes) == (0.0, 0)
+
+    def test_sound(self) -> None:
+        for policy in ("windows", "fresh-first", "ntfs3g"):
+            image_of("4 GiB", 3 * GIB, policy).volume.check_invariants()
+
+    def test_the_peak_is_the_catalog_s(self) -> None:
+        """Nothing was ever written beyond 1.2 times the files that come and go, plus the sources' own."""
+        used = 2 * GIB
+        image = image_of("16 GiB", used, "fresh-first")
+        own = Activity("windows-xp", OFF, Machine(memory=GIB, page_file=256 * MIB, used=used)).base_bytes
+        records = image.volume.extents_of_mft if hasattr(image.volume, "extents_of_mft") else None
+        assert records is None
+        highest = np.flatnonzero(image.volume.bitmap)
+        reached = highest[highest < 0.5 * image.volume.clusters].max() * image.volume.cluster_size
+        assert reached > used, "files went away again: holes"
+        assert own < reached < 16 * GIB
+
+
+class TestTheSame:
+    def test_twice(self) -> None:
+        one, two = image_of("8 GiB", 3 * GIB), image_of("8 GiB", 3 * GIB)
+        assert (one.volume.bitmap == two.volume.bitmap).all() and one.first_file == two.first_file
+        other = image_of("8 GiB", 3 * GIB, key=2)
+        assert (one.volume.bitmap != other.volume.bitmap).any()
+
+    def test_every_clone_starts_from_it(self) -> None:
+        desk = Desktop(small(), 0)
+        before = desk.volume.bitmap
+        desk.volume.create(desk.image.first_file - 1, "1 MiB")
+        desk.volume.revert()
+        assert (desk.volume.bitmap == before).all()
+
+
+class TestSourcesFiles:
+    @pytest.mark.parametrize("preset", [WITH_DISCARDS, WITHOUT])
+    def test_they_are_there(self, preset: str) -> None:
+        scenario = small(preset)
+        image, files = Desktop(scenario, 0).image, activity_of(scenario).base_files
+        found = files(image.first_file)
+        assert len(found) > 100
+        assert all(image.volume.size(number) == size for number, size in found)
+        assert image.first_file % 10 == 0
+        assert max(n for n in range(image.first_file) if n in image.volume) < image.first_file
+
+    @pytest.mark.parametrize("policy", ["windows", "ntfs3g"])
+    def test_refused_where_they_do_not_fit(self, policy: str) -> None:
+        volume = Volume("8 GiB", policy=policy, os="windows-xp", auto_checkpoint=False)
+        activity = Activity("windows-xp", OFF, Machine(memory=GIB, page_file=256 * MIB))
+        need = activity.base_bytes + volume.used_bytes
+        mib = -(-need // MIB)
+        with pytest.raises(ParameterError) as caught:
+            base_image(volume, activity, 256 * MIB, np.random.default_rng(0))
+        assert str(caught.value) == (
+            f"guest.used='256 MiB': the page file, caches and databases in use need {mib} MiB. "
+            "Raise guest.used, or switch sources off."
+        )
+        assert mib > 256
+
+
+class TestBitmapFile:
+    def test_lowest_bit_first(self, tmp_path) -> None:
+        (tmp_path / "b").write_bytes(bytes([0b00000101, 0b10000000]))
+        assert np.flatnonzero(read_bitmap(tmp_path / "b")).tolist() == [0, 2, 15]
+
+    def test_too_long(self, tmp_path) -> None:
+        with (tmp_path / "b").open("wb") as file:
+            file.truncate(2**27 + 1)
+        with pytest.raises(ParameterError, match=r"a copy of \$Bitmap has 1 B to 128 MiB"):
+            read_bitmap(tmp_path / "b")
