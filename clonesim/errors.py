@@ -8,10 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class ClonesimError(Exception):
     """Base of all errors that clonesim raises on purpose; the command line prints it and exits with 2."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: a worker's error would otherwise be made anew from its message alone."""
+        return _made_anew, (type(self), self.args, self.__dict__)
+
+
+class WorkerError(ClonesimError):
+    """A process that did a part of the work ended before its time."""
+
+
+def _made_anew(kind: type[ClonesimError], args: tuple[Any, ...], values: dict[str, Any]) -> ClonesimError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return error
 
 
 class ParameterError(ClonesimError, ValueError):

@@ -23,7 +23,7 @@ from clonesim.guest.windows_file_kernel import (
     windows_open,
 )
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 INDEX_BLOCK = np.int64(4096)
 COUNT = np.int64(32)  # a folder's word: MFT record plus 1 | files in it from this bit on

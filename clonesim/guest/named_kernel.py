@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 
 @inner

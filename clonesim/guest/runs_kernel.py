@@ -35,11 +35,12 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1
 POOLS = np.int64(3)
+NO_RUN = np.int64(1) << (2 * FIELD)
 FRESH, FREED, ZONE = np.array([0, 1, 2])
 BY_ADDRESS, BY_SIZE = np.array([0, 1])
 BLOCK = np.int64(128)  # keys of a block
@@ -53,8 +54,8 @@ POOL_FREE = LIST + 8  # free clusters of each pool
 ZONE_START = POOL_FREE + POOLS  # the MFT zone: clusters kept for the MFT
 ZONE_END = ZONE_START + 1
 SPLIT_FRESH = ZONE_END + 1  # 1: never-written and freed clusters are different pools
-FOUND = SPLIT_FRESH + 1  # where the last search by size ended: directory entry, key of its block
-RUNS_SCALARS = FOUND + 1
+FOUND = SPLIT_FRESH + 1  # a word a list, where its last search ended: directory entry, key of its block
+RUNS_SCALARS = FOUND + 2
 
 
 @inner
@@ -210,10 +211,10 @@ def split_entry(m, which, d):
 def locate(m, which, key):
     """Where a key is or belongs: directory entry, its word, first word of its block, keys there, keys below it."""
     apart()
-    d, i = m[FOUND] >> 16, m[FOUND] & 0xFFFF
-    if which == BY_SIZE and d < m[LIST + 4 * BY_SIZE]:  # most often the run that the policy has just found
-        entry = entry_at(m, BY_SIZE, d)
-        keys, block = m[entry + 1] & 0xFFFF, block_at(m, BY_SIZE, entry)
+    d, i = m[FOUND + which] >> 16, m[FOUND + which] & 0xFFFF
+    if d < m[LIST + 4 * which]:  # most often the run that the policy has just found
+        entry = entry_at(m, which, d)
+        keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
         if i < keys and m[block + i] == key:
             return d, entry, block, keys, i
     d = find_entry(m, which, key)
@@ -303,11 +304,9 @@ def at_least(m, which, key):
     keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
     i = find_key(m, block, keys, key)
     if i < keys:
-        if which == BY_SIZE:
-            m[FOUND] = (d << 16) | i
+        m[FOUND + which] = (d << 16) | i
         return m[block + i]
-    if which == BY_SIZE:
-        m[FOUND] = (d + 1) << 16
+    m[FOUND + which] = (d + 1) << 16
     return m[entry + ENTRY] if d + 1 < m[LIST + 4 * which] else np.int64(-1)
 
 
@@ -317,10 +316,14 @@ def at_most(m, which, key):
     apart()
     if m[LIST + 4 * which] == 0:
         return np.int64(-1)
-    entry = entry_at(m, which, find_entry(m, which, key))
+    d = find_entry(m, which, key)
+    entry = entry_at(m, which, d)
     keys, block = m[entry + 1] & 0xFFFF, block_at(m, which, entry)
     i = find_key(m, block, keys, key + 1)
-    return m[block + i - 1] if i else np.int64(-1)
+    if i == 0:
+        return NONE
+    m[FOUND + which] = (d << 16) | (i - 1)
+    return m[block + i - 1]
 
 
 @inner
@@ -380,6 +383,30 @@ def take_part(m, key, start, length):
     if right:
         add_key(m, BY_SIZE, pack(pool, right, start + length))
     set_bits(m, R_BITMAP, start, length)
+
+
+@inner
+def first_run_of(m, pool):
+    """Directory entry and place in its block of a pool's lowest run, or of where it would be."""
+    if m[LIST + 4 * BY_ADDRESS] == 0:
+        return ZERO, ZERO
+    d, _, _, keys, i = locate(m, BY_ADDRESS, pack(pool, ZERO, ZERO))
+    return (d, i) if i < keys else (d + 1, ZERO)
+
+
+@inner
+def run_at(m, d, i, pool):
+    """Start and length of the run at a place, packed without its pool; NO_RUN behind the pool's last one."""
+    if d >= m[LIST + 4 * BY_ADDRESS]:
+        return NO_RUN
+    key = m[block_at(m, BY_ADDRESS, entry_at(m, BY_ADDRESS, d)) + i]
+    return key & (NO_RUN - 1) if key_pool(key) == pool else NO_RUN
+
+
+@inner
+def run_behind(m, d, i):
+    """The next place."""
+    return (d, i + 1) if i + 1 < m[entry_at(m, BY_ADDRESS, d) + 1] & 0xFFFF else (d + 1, ZERO)
 
 
 @inner

@@ -30,11 +30,25 @@ from clonesim.guest.journal_kernel import USN_JOURNAL
 from clonesim.guest.mft_kernel import MFT, MFT_BITMAP, MFT_STEP, ROOT_INDEX, mft_records
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
 from clonesim.guest.request_kernel import DISCARD, EMIT, OUT, SOURCE, emit, request_room
-from clonesim.guest.runs_kernel import BY_ADDRESS, LIST, POOLS, runs_room
+from clonesim.guest.runs_kernel import (
+    BY_ADDRESS,
+    FREED,
+    FRESH,
+    LIST,
+    NO_RUN,
+    POOLS,
+    ZONE,
+    first_run_of,
+    key_high,
+    key_low,
+    run_at,
+    run_behind,
+    runs_room,
+)
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, queue_room
 from clonesim.ops import FileOp
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
@@ -94,8 +108,36 @@ def free_runs(m):
 
 @inner
 def trim(m):
-    """Discard every free run."""
+    """Discard every free run; runs that touch are one, whatever their pools."""
     apart()
+    if m[POLICY] == NTFS3G:
+        trim_bitmap(m)
+        return
+    size, start, end = m[CLUSTER_BYTES], ZERO, ZERO
+    d0, i0 = first_run_of(m, FRESH)
+    d1, i1 = first_run_of(m, FREED)
+    d2, i2 = first_run_of(m, ZONE)
+    while True:
+        k0, k1, k2 = run_at(m, d0, i0, FRESH), run_at(m, d1, i1, FREED), run_at(m, d2, i2, ZONE)
+        run = min(k0, k1, k2)
+        if run == NO_RUN or key_high(run) != end:
+            if end > start:
+                emit(m, DISCARD, m[SOURCE], start * size, (end - start) * size)
+            if run == NO_RUN:
+                return
+            start = key_high(run)
+        end = key_high(run) + key_low(run)
+        if run == k0:
+            d0, i0 = run_behind(m, d0, i0)
+        elif run == k1:
+            d1, i1 = run_behind(m, d1, i1)
+        else:
+            d2, i2 = run_behind(m, d2, i2)
+
+
+@inner
+def trim_bitmap(m):
+    """The same where free runs are found in the bitmap only."""
     size, c, end = m[CLUSTER_BYTES], np.int64(0), m[CLUSTERS]
     while c < end:
         c = next_equal(m, R_BITMAP, c, end, ZERO)

@@ -40,7 +40,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import RESIDENT_LIMIT, windows_overwrite, windows_scatter
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 
 @inner

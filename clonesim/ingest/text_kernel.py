@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 # Roles of a column.
 IGNORED, TIME, OP, OFFSET, LENGTH, DEVICE, LEAD = 0, 1, 2, 3, 4, 5, 6

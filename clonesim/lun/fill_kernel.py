@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "2d6d3fbd1a962958"
+KERNELS = "d43bd5ea93c285a7"
 
 
 @njit(cache=True)

@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from clonesim.errors import WorkerError
 
 WORTH_PROCESSES = 4_000  # desktop-days below which starting processes costs more than it brings
 MAIN_MODULES = ("clonesim", "clonesim.__main__", "clonesim.cli")
@@ -51,14 +53,18 @@ def results(
         for k, job in enumerate(jobs):
             yield k, function(job)
         return
-    futures = {executor.submit(function, job): k for k, job in enumerate(jobs)}
+    futures: dict[Future[Any], int] = {}
     try:
+        futures |= {executor.submit(function, job): k for k, job in enumerate(jobs)}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    except BaseException:
+    except BrokenExecutor as error:
+        what = "A worker process ended before its work was done: memory ran out, or a script started it that has no"
+        remedy = "`if __name__ == '__main__':`. Ask for fewer processes; processes=1 needs no workers."
+        raise WorkerError(f"{what} {remedy}") from error
+    finally:
         for future in futures:
             future.cancel()
-        raise
 
 
 def _usual(desktop_days: float) -> int:
