@@ -85,8 +85,8 @@ def plot_growth_fan(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, float(time[-1]))
     ax.set_ylim(bottom, 1.45 * top or 1)  # the legend stands above the curves
     ax.legend(loc="upper right", fontsize=8, title="at the end [GiB]", title_fontsize=8)
-    least = "at least " if "censored" in growth and growth["censored"].any() else ""
-    return add_caption(ax, growth, _sum_of_deltas(desktops["delta_bytes"], least))
+    room = "With room for all of it: " if "censored" in growth and growth["censored"].any() else ""
+    return add_caption(ax, growth, room + _sum_of_deltas(desktops["delta_bytes"]))
 
 
 def plot_fill(luns: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -251,7 +251,8 @@ def plot_band(band: pd.DataFrame, ax: Axes | None = None) -> Axes:
         text = f"{policy}, discards {'on' if discards else 'off'}" if several else str(policy)
         style = "-" if discards or not several else "--"
         color = CYCLE[number % len(CYCLE)]
-        ax.plot(part["day"] + 1.0, mean, color=color, ls=style, lw=2, label=f"{text}: {mean[-1]:.2f}")
+        width = 6.0 - 2.0 * min(number, 2)  # lines on top of each other stay visible
+        ax.plot(part["day"] + 1.0, mean, color=color, ls=style, lw=width, label=f"{text}: {mean[-1]:.2f}")
         ends.append(float(mean[-1]))
     ax.set(xlabel="Time [d]", ylabel="Delta of one desktop, mean [GiB]", title="The same work under each policy")
     ax.set_ylim(bottom=0)
@@ -285,20 +286,18 @@ def _mark_halts(ax: Axes, growth: pd.DataFrame) -> None:
         return
     days = growth.groupby("day")["censored"].mean()
     start = float(days.index[days > 0][0])
-    label = f"some desktops are down (at the end {days.iloc[-1] * 100:.0f} %): curves too low"
+    label = f"some desktops are down (at the end {days.iloc[-1] * 100:.0f} %): as if there were room"
     ax.axvspan(start, float(days.index[-1]) + 1, color=RED, alpha=0.12, lw=0, label=label)
     ax.axvline(start, color=RED, lw=1.4)
 
 
-def _sum_of_deltas(delta: pd.Series[float], least: str) -> str:
+def _sum_of_deltas(delta: pd.Series[float]) -> str:
     """What all deltas of a pool take at the end, in words: the mean counts there, not the median or a percentile."""
     last = delta[delta.index.get_level_values("day") == delta.index.get_level_values("day").max()]
     pools = last.groupby("replicate").sum() * GIB / TIB
     spread = "" if len(pools) == 1 else f" (replicates: {pools.min():.2f} to {pools.max():.2f} TiB)"
     desktops = len(last) // len(pools)
-    return (
-        f"All {desktops} deltas together at the end: {least}{pools.mean():.2f} TiB{spread}, mean {last.mean():.2f} GiB."
-    )
+    return f"All {desktops} deltas together at the end: {pools.mean():.2f} TiB{spread}, mean {last.mean():.2f} GiB."
 
 
 def _full_day(part: pd.DataFrame) -> float | None:

@@ -60,8 +60,8 @@ def test_growth_that_an_outage_cuts_short_says_so(ax, growth):
     growth["censored"] = (growth["day"] == 1) & (growth["clone"] < 7)
     growth["unique_bytes"] = growth["written_bytes"] // 3
     plots.plot_growth_fan(growth, ax)
-    assert "some desktops are down (at the end 33 %): curves too low" in legend(ax)
-    assert "at least 0.45 TiB" in caption(ax)
+    assert "some desktops are down (at the end 33 %): as if there were room" in legend(ax)
+    assert "With room for all of it: All" in caption(ax)
     assert lines(ax)["distinct part of it, median: 4.00"].tolist() == [[1, 2], [2, 4]]
 
 

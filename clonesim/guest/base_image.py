@@ -17,7 +17,6 @@ from clonesim.scenario import catalog
 from clonesim.units import MIB, format_size
 
 STEP_S = 0.01  # between two operations of the ageing
-MOST_FULL = 0.97  # of the disk, at the peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def base_image(
         return image
     ageing = {name: parameter.default for name, parameter in catalog.group("ageing", "image").items()}
     others = used - own - volume.used_bytes
-    peak = min(others * ageing["peak"], others + MOST_FULL * volume.settings.disk_bytes - used)
+    peak = min(others * ageing["peak"], others + ageing["most_full"] * volume.settings.disk_bytes - used)
     maker = _Ager(volume, rng, ageing["size_mu"], ageing["size_sigma"], int(ageing["size_cap"]))
     numbers = int(1.5 * peak / maker.mean_bytes) + 1000
     image = _with_base_files(volume, activity, -(-numbers // BLOCK) * BLOCK)

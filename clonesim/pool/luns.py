@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clonesim.delta import Delta
+from clonesim.errors import ParameterError
+from clonesim.lun.backing import backing
 from clonesim.lun.datastore import Fill, fill, in_order
 from clonesim.lun.frames import lun_frame, peaks
 from clonesim.lun.space import FixedSpace, fixed_space
 from clonesim.pool.clones import DEMAND, Batch
 from clonesim.scenario.model import Scenario
+from clonesim.units import GIB, format_size
 
 STEPS = {"time_s": np.float64, "clone": np.int64, "host": np.int32, "size": np.int64}  # of a batch, and their types
 
@@ -47,7 +51,9 @@ class LunResult:
     host: NDArray[np.int32]
 
 
-def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batch]) -> LunResult:
+def run_lun(
+    scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batch], demand: NDArray[np.int64]
+) -> LunResult:
     """Put the clones of a LUN together.
 
     Parameters
@@ -58,6 +64,8 @@ def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batc
         Which one.
     batches : sequence of Batch
         All clones of this LUN, in any order; none if no clone lives there.
+    demand : (minutes, 5) int64 array
+        Their I/Os and bytes by minute, all together; columns `DEMAND`.
     """
     clones = np.array(sorted(c for batch in batches for c in batch.job.clones), np.int64)
     time_s, clone, host, size = (
@@ -66,9 +74,25 @@ def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batc
     )
     order = in_order(time_s, clone)
     time_s, clone, host, size = time_s[order], clone[order], host[order], size[order]
+    luns = scenario.luns
+    fixed = space_of(scenario, clones.size)
+    horizon_s = scenario.horizon_s
+    filled = fill(luns.size, fixed.fixed_bytes, clones, time_s, clone, size, horizon_s, luns.backing)
+    happened = filled.accepted & (time_s > 0) & (size > 0)
+    time_s, clone, host = time_s[happened], clone[happened], host[happened]
+    reads, writes, read_bytes, write_bytes, _ = (demand[:, k] for k in range(len(DEMAND)))
+    hours = lun_frame(filled, time_s, host, reads, writes, lun, replicate, luns.backing)
+    worst = peaks(reads, writes, lun, replicate, read_bytes, write_bytes)
+    per_hour = demand.reshape(-1, 60, len(DEMAND)).sum(axis=1)
+    hours["delta_read_iops"] = per_hour[:, DEMAND.index("delta_reads")] / 3600.0
+    return LunResult(lun, replicate, filled, fixed, hours, worst, time_s, clone, host)
+
+
+def space_of(scenario: Scenario, clones: int) -> FixedSpace:
+    """What lies on a LUN of so many clones beside their deltas."""
     luns, guest = scenario.luns, scenario.guest
-    fixed = fixed_space(
-        clones.size,
+    return fixed_space(
+        clones,
         luns.size,
         guest.memory,
         guest.used,
@@ -78,16 +102,25 @@ def run_lun(scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batc
         replica_lun=luns.replica_lun,
         reserve=luns.reserve,
     )
-    horizon_s = scenario.horizon_s
-    filled = fill(luns.size, fixed.fixed_bytes, clones, time_s, clone, size, horizon_s, luns.backing)
-    happened = filled.accepted & (time_s > 0) & (size > 0)
-    time_s, clone, host = time_s[happened], clone[happened], host[happened]
-    demand = np.zeros((scenario.pool.days * 1440, len(DEMAND)), np.int64)
-    for batch in batches:
-        demand += batch.demand
-    reads, writes, read_bytes, write_bytes, _ = (demand[:, k] for k in range(len(DEMAND)))
-    hours = lun_frame(filled, time_s, host, reads, writes, lun, replicate, luns.backing)
-    worst = peaks(reads, writes, lun, replicate, read_bytes, write_bytes)
-    per_hour = demand.reshape(-1, 60, len(DEMAND)).sum(axis=1)
-    hours["delta_read_iops"] = per_hour[:, DEMAND.index("delta_reads")] / 3600.0
-    return LunResult(lun, replicate, filled, fixed, hours, worst, time_s, clone, host)
+
+
+def check_start(scenario: Scenario, lun: NDArray[np.int32]) -> None:
+    """Refuse a pool whose fullest LUN is full before anybody logs on.
+
+    Raises
+    ------
+    ParameterError
+        That says what lies there, and how large the LUNs must be.
+    """
+    clones = int(np.bincount(lun, minlength=1).max())
+    guest, where = scenario.guest, backing(scenario.luns.backing)
+    empty = Delta(scenario.delta.format, guest.disk, **scenario.delta.parameters).file_bytes + guest.start.delta
+    fixed, deltas = space_of(scenario, clones).fixed_bytes, clones * int(where.allocated(empty))
+    if fixed + deltas < where.limit(scenario.luns.size):
+        return
+    allowed = (
+        f"{clones} clones on a LUN take {fixed / GIB:.1f} GiB for base images, swap files and logs, and "
+        f"{deltas / GIB:.1f} GiB for their deltas, before anybody logs on"
+    )
+    remedy = "Enlarge luns.size, lower luns.clones_per_lun, or raise hosts.memory_reservation."
+    raise ParameterError("luns.size", format_size(scenario.luns.size), allowed, remedy)

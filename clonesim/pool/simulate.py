@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clonesim.errors import ParameterError
-from clonesim.pool.clones import Batch, Job, activity_of, run_job
+from clonesim.pool.clones import DEMAND, Batch, Ints, Job, activity_of, run_job
 from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, sources_frame
-from clonesim.pool.luns import LunResult, run_lun
+from clonesim.pool.luns import LunResult, check_start, run_lun
 from clonesim.pool.run import Run, joined
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import results, workers
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
-CLONES_A_JOB = 16
+CLONES_A_JOB = 16  # at most; fewer in small pools, so that no worker waits long for the last one
+LEAST_JOBS = 48
+NOTHING = np.zeros((0, len(DEMAND)), np.int64)
 MOST_REPLICATES = 10_000
 MOST_PROCESSES = 1024
 
@@ -73,18 +78,22 @@ def simulate(
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
     check_asked(seed, replicates, processes)
     timelines = [Timeline.of(given, seed, replicate) for replicate in range(replicates)]
+    check_start(given, timelines[0].lun)
     jobs = [job for replicate in range(replicates) for job in _jobs(given, seed, replicate, timelines[replicate])]
     days = given.pool.days
     total = replicates * given.pool.clones * days
     batches: list[Batch | None] = [None] * len(jobs)
+    demand: dict[tuple[int, int], Ints] = {}
     done = 0
     with workers(executor, total, processes) as pool:
         for k, batch in results(pool, run_job, jobs):
-            batches[k] = batch
+            where = batch.job.replicate, batch.job.lun
+            demand[where] = demand[where] + batch.demand if where in demand else batch.demand
+            batches[k] = replace(batch, demand=NOTHING)
             done += len(batch.job.clones) * days
             if progress:
                 progress(done, total)
-    run = _run(given, seed, timelines, [batch for batch in batches if batch is not None])
+    run = _run(given, seed, timelines, [batch for batch in batches if batch is not None], demand)
     if out is not None:
         run.save(out)
     return run
@@ -93,19 +102,29 @@ def simulate(
 def _jobs(scenario: Scenario, seed: int, replicate: int, timeline: Timeline) -> list[Job]:
     """Clones LUN by LUN, a few at a time."""
     found: list[Job] = []
+    most = max(1, min(CLONES_A_JOB, scenario.pool.clones // LEAST_JOBS))
     for lun in range(scenario.luns.count):
         clones = (timeline.lun == lun).nonzero()[0].tolist()
-        parts = (tuple(clones[k : k + CLONES_A_JOB]) for k in range(0, len(clones), CLONES_A_JOB))
+        parts = (tuple(clones[k : k + most]) for k in range(0, len(clones), most))
         found += [Job(scenario, seed, replicate, lun, part) for part in parts]
     return found
 
 
-def _run(scenario: Scenario, seed: int, timelines: list[Timeline], batches: list[Batch]) -> Run:
+def _run(
+    scenario: Scenario,
+    seed: int,
+    timelines: list[Timeline],
+    batches: list[Batch],
+    demand: Mapping[tuple[int, int], Ints],
+) -> Run:
     by_lun: dict[tuple[int, int], list[Batch]] = {}
     for batch in batches:
         by_lun.setdefault((batch.job.replicate, batch.job.lun), []).append(batch)
     where = [(replicate, lun) for replicate in range(len(timelines)) for lun in range(scenario.luns.count)]
-    luns: list[LunResult] = [run_lun(scenario, lun, rep, by_lun.get((rep, lun), [])) for rep, lun in where]
+    idle = np.zeros((scenario.pool.days * 1440, len(DEMAND)), np.int64)
+    luns: list[LunResult] = [
+        run_lun(scenario, lun, rep, by_lun.get((rep, lun), []), demand.get((rep, lun), idle)) for rep, lun in where
+    ]
     return Run(
         scenario=scenario,
         seed=seed,
