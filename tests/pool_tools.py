@@ -34,21 +34,27 @@ def small(preset: str = WITHOUT, **tables: Any) -> Scenario:
 
 
 class Reversed(Executor):
-    """Takes a known number of jobs, then does them in one thread, last one first."""
+    """Collects jobs until none has come for a while, then does them in one thread, last one first."""
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs, self.waiting, self.done = jobs, [], []
-        self.thread: threading.Thread | None = None
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
+        self.done: list[Any] = []
+        self.came = threading.Event()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        self.waiting.append((future, fn, args, kwargs))
-        if len(self.waiting) == self.jobs:
-            self.thread = threading.Thread(target=self._run)
-            self.thread.start()
+        if not self.waiting:
+            threading.Thread(target=self._run).start()
+        self.waiting.append((future, fn, args))
+        self.came.set()
         return future
 
     def _run(self) -> None:
-        for future, fn, args, kwargs in reversed(self.waiting):
+        while self.came.wait(0.2):
+            self.came.clear()
+        for future, fn, args in reversed(self.waiting):
             self.done.append(args[0])
-            future.set_result(fn(*args, **kwargs))
+            try:
+                future.set_result(fn(*args))
+            except Exception as error:  # noqa: BLE001 (as executors do)
+                future.set_exception(error)

@@ -38,9 +38,9 @@ class TestTheSameBytes:
         assert simulate(small(**THREE_LUNS), seed=0, processes=2).hash == alone.hash
 
     def test_jobs_done_in_reverse(self, alone: Run) -> None:
-        executor = Reversed(jobs=3)
+        executor = Reversed()
         assert simulate(small(**THREE_LUNS), seed=0, executor=executor).hash == alone.hash
-        assert [job.lun for job in executor.done] == [2, 1, 0]
+        assert [job.clones[0] for job in executor.done] == [8, 5, 2, 7, 4, 1, 6, 3, 0], "LUN by LUN, backwards"
 
     def test_threads_that_share_a_desktop(self, alone: Run) -> None:
         """Desktops are kept between jobs; two threads must not run two clones on one of them at a time."""
@@ -54,8 +54,10 @@ class TestTheSameBytes:
             sys.setswitchinterval(interval)
 
     def test_a_clone_does_not_depend_on_its_batch(self, alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys.modules[simulate.__module__], "CLONES_A_JOB", 2)
-        assert simulate(small(**THREE_LUNS), seed=0).hash == alone.hash
+        executor = Reversed()
+        monkeypatch.setattr(sys.modules[simulate.__module__], "LEAST_JOBS", 4)
+        assert simulate(small(**THREE_LUNS), seed=0, executor=executor).hash == alone.hash
+        assert [len(job.clones) for job in executor.done] == [1, 2] * 3
 
     def test_replicates_differ_and_the_first_is_the_run_alone(self, alone: Run) -> None:
         run = simulate(small(**THREE_LUNS), seed=0, replicates=2)
@@ -337,4 +339,4 @@ class TestAsked:
     def test_progress_counts_desktop_days(self) -> None:
         seen: list[tuple[int, int]] = []
         simulate(small(**THREE_LUNS), progress=lambda done, total: seen.append((done, total)), replicates=2)
-        assert seen == [(12 * k, 72) for k in range(1, 7)]
+        assert seen == [(4 * k, 72) for k in range(1, 19)]

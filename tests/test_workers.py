@@ -87,7 +87,7 @@ class TestResults:
         assert next(found) == (1, 6)
 
     def test_positions_whatever_the_order(self) -> None:
-        assert dict(results(Reversed(4), str, [7, 8, 9, 10])) == {0: "7", 1: "8", 2: "9", 3: "10"}
+        assert dict(results(Reversed(), str, [7, 8, 9, 10])) == {0: "7", 1: "8", 2: "9", 3: "10"}
 
     def test_one_failure_cancels_what_has_not_begun(self) -> None:
         started: list[int] = []
