@@ -101,7 +101,6 @@ def test_requests_carry_the_partition_offset():
         assert spy.requests == [(BlockOp.WRITE, offset + lcn * 4096, 4096)]
 
 
-@pytest.mark.xfail(strict=True, reason="of a system file's write over several clusters only the first is looked at")
 @pytest.mark.parametrize("cluster_size", [512, 4096])
 def test_ever_written_is_what_requests_wrote(cluster_size):
     """After every operation; the journal's records straddle its clusters."""

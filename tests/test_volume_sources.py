@@ -82,7 +82,6 @@ def test_calls_have_no_source():
     assert {source for source, *_ in watch.take()} == {0}
 
 
-@pytest.mark.xfail(strict=True, reason="a call on a named file keeps the source of the batch before it")
 @pytest.mark.parametrize("policy", ["windows", "ntfs3g"])
 def test_calls_have_no_source_after_a_batch_either(policy):
     vol, watch = watched(policy)

@@ -33,7 +33,7 @@ from clonesim.guest.space_kernel import EVER, checkpoint
 from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, FULL, RENAME, TRIM, first_bad_op, is_possible
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "f7297f8ff13a3ef1"
 
 BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 
@@ -171,13 +171,17 @@ def revert(arena):
 @entry
 def run(arena, op, f, offset, length, units, key, key_rest):
     """One operation on a named file: outcome, region or record, words."""
-    return run_named(words(arena), op, f, offset, length, units, key, key_rest)
+    m = words(arena)
+    m[SOURCE] = 0
+    return run_named(m, op, f, offset, length, units, key, key_rest)
 
 
 @entry
 def run_driver(arena, op, f, offset, length, units, key, key_rest):
     """The same under the ntfs-3g driver."""
-    return run_ntfs3g(words(arena), op, f, offset, length, units, key, key_rest)
+    m = words(arena)
+    m[SOURCE] = 0
+    return run_ntfs3g(m, op, f, offset, length, units, key, key_rest)
 
 
 @entry

@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "f7297f8ff13a3ef1"
 
 
 @inner

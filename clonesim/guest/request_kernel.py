@@ -16,7 +16,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "f7297f8ff13a3ef1"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again
@@ -77,9 +77,9 @@ def write_stream(m, f, source, offset, length):
         into = offset - extent_vcn(m, f, i) * size
         piece = length if i + 1 == last else min(length, extent_vcn(m, f, i + 1) * size - offset)
         start = extent_lcn(m, f, i) * size + into
-        first = start >> shift
-        if not system or not bit(m, R_WRITTEN, first):
-            set_bits(m, R_WRITTEN, first, ((start + piece + size - 1) >> shift) - first)
+        first, last_cluster = start >> shift, (start + piece - 1) >> shift
+        if not system or last_cluster > first or not bit(m, R_WRITTEN, first):
+            set_bits(m, R_WRITTEN, first, last_cluster + 1 - first)
         write_run(m, source, start, piece)
         offset, length, i = offset + piece, length - piece, i + 1
 

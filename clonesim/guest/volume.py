@@ -29,15 +29,16 @@ LARGEST_FILE_NUMBER = 2**24 - 1  # numbers are slots of a table: 128 MiB for the
 LATEST_S = 1e9  # the volume's clock goes up to there [s]
 _NANO = 1_000_000_000
 _OP_ERRORS = {
-    kernel.BAD_OP: ("op", "op", "a FileOp code is needed: 0 (create) to 5 (trim)"),
+    kernel.BAD_OP: ("op", "op", "a FileOp code is needed: 0 (create) to 6 (scatter)"),
     kernel.BAD_FILE: ("file", "file", f"file numbers go from 0 to {LARGEST_FILE_NUMBER}"),
     kernel.BAD_TIME: ("time_s", "time_s", "times are seconds from 0 on and never go back"),
     kernel.BAD_LENGTH: (
         "length",
         "length",
-        "create takes 0 B or more, append and overwrite 1 B or more, and a file has at most 64 TiB",
+        "create takes 0 B or more, the others 1 B or more; a file has at most 64 TiB, a scatter 1 GiB",
     ),
     kernel.BAD_OFFSET: ("offset", "offset", "an overwrite stays inside the file"),
+    kernel.EMPTY: ("file", "file", "an empty file has no pages to scatter writes over"),
     kernel.UNKNOWN: ("file", "file", "no such file at that time"),
     kernel.DUPLICATE: ("file", "file", "the file exists already at that time"),
 }

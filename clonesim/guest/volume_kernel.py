@@ -48,19 +48,19 @@ from clonesim.guest.runs_kernel import (
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, queue_room
 from clonesim.ops import FileOp
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "f7297f8ff13a3ef1"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
 )
 RENAME, TRIM, SCATTER = np.array([int(FileOp.RENAME), int(FileOp.TRIM), int(FileOp.SCATTER)])
 DONE, FLUSH, GROW, FULL = np.arange(4)  # outcome: all done; take the requests away; a region must grow; no space
-BAD_OP, BAD_FILE, BAD_TIME, BAD_LENGTH, BAD_OFFSET, UNKNOWN, DUPLICATE = np.arange(
-    1, 8
-)  # what is wrong with an operation
+# what is wrong with an operation
+BAD_OP, BAD_FILE, BAD_TIME, BAD_LENGTH, BAD_OFFSET, UNKNOWN, DUPLICATE, EMPTY = np.arange(1, 9)
 SLACK = np.int64(4096)  # words or items kept free in every region, for an operation's small changes
 AHEAD = 16  # operations whose files are fetched before their turn
 LARGEST = np.int64(1 << 46)  # bytes of a file at most
+LONGEST_SCATTER = np.int64(1 << 30)  # bytes of a scatter at most: its requests are noted together
 PAGE_BYTES = np.int64(4096)
 
 
@@ -158,7 +158,7 @@ def is_possible(m, op, number, offset, length):
     if f < 0:
         return False
     if op == OVERWRITE:
-        return offset + length <= file_size(m, f)
+        return offset <= file_size(m, f) - length
     if op == APPEND:
         return length <= LARGEST - file_size(m, f)
     return op != SCATTER or file_size(m, f) > 0
@@ -188,7 +188,8 @@ def first_bad_op(m, ops, sizes, lenient):
         if number < 0 or number >= sizes.size or (op == RENAME and (offset < 0 or offset >= sizes.size)):
             return i, BAD_FILE
         if lenient:
-            if op != DELETE and op != RENAME and (length < (op != CREATE) or length > LARGEST):
+            most = LONGEST_SCATTER if op == SCATTER else LARGEST
+            if op != DELETE and op != RENAME and (length < (op != CREATE) or length > most):
                 return i, BAD_LENGTH
             if op == OVERWRITE and offset < 0:
                 return i, BAD_OFFSET
@@ -216,8 +217,10 @@ def first_bad_op(m, ops, sizes, lenient):
         elif op == APPEND:
             sizes[number] += length
         elif op == SCATTER:
+            if length > LONGEST_SCATTER:
+                return i, BAD_LENGTH
             if sizes[number] == 0:
-                return i, BAD_OFFSET
+                return i, EMPTY
         elif offset < 0 or offset > sizes[number] - length:
             return i, BAD_OFFSET
     return -1, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clonesim.guest.arena_kernel import NONE, ONE, R_MFT, ZERO, apart, inner, next_equal, room
-from clonesim.guest.file_kernel import CLUSTERS, clusters_for, file_clusters, file_size
+from clonesim.guest.file_kernel import CLUSTER_BYTES, CLUSTERS, clusters_for, file_clusters, file_size
 from clonesim.guest.folder_kernel import (
     folder_lacks,
     numbered_append,
@@ -40,7 +40,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import RESIDENT_LIMIT, windows_overwrite, windows_scatter
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "f7297f8ff13a3ef1"
 
 
 @inner
@@ -76,7 +76,9 @@ def windows_ready(m, f, freed, op, length, records, clusters):
     if need > m[CLUSTERS]:
         return FULL, ZERO, ZERO
     pieces = min(need, m[LIST + 4 * BY_ADDRESS + 3] + POOLS * (m[QUEUE_TAIL] - m[QUEUE_HEAD]) + 1) + clusters
-    moved = length // (GUEST_PAGE if op == SCATTER else m[LONGEST_WRITE])
+    moved = length // m[LONGEST_WRITE]
+    if op == SCATTER:  # a page may lie in as many pieces as it has clusters
+        moved = (length // GUEST_PAGE + 1) * max(ONE, GUEST_PAGE // m[CLUSTER_BYTES])
     status, region, words = room_for(m, freed, op, pieces, moved)
     if status != DONE:
         return status, region, words

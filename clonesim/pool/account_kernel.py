@@ -7,7 +7,7 @@ from numba import njit
 
 from clonesim.ops import BlockOp
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "f7297f8ff13a3ef1"
 
 WRITTEN, FIRST_TOUCH, RELEASED = np.arange(3)  # columns of the sums by source
 READS, WRITES, READ_BYTES, WRITE_BYTES, DELTA_READS = np.arange(5)  # columns of the demand by minute
