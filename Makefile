@@ -40,6 +40,8 @@ bench: setup
 	$(BIN)/python benchmarks/bench_traces.py
 	$(BIN)/python benchmarks/bench_apply.py
 	$(BIN)/python benchmarks/bench_plan.py
+	$(BIN)/python benchmarks/bench_locks.py
+	$(BIN)/python benchmarks/bench_pool.py
 	$(BIN)/python benchmarks/bench_startup.py
 
 kernels:  ## after editing a kernel: make every cached kernel new

@@ -1,4 +1,4 @@
-"""The FIFO lock against SimPy, against queueing theory and against a plain Lindley recursion."""
+"""The FIFO lock against SimPy and against a plain Lindley recursion; test_lock_theory.py has queueing theory."""
 
 import re
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import clonesim as cs
 from clonesim.errors import ParameterError
-from clonesim.lun.lock_kernel import serve
-from clonesim.lun.locks import LOCKINGS, lock_waits
+from clonesim.lun.lock_kernel import FIFO, serve
+from clonesim.lun.locks import lock_waits, locking_code
 from clonesim.scenario import catalog
 
 
@@ -67,37 +67,6 @@ def test_every_wait_equals_the_plain_recursion(rows):
     holds = np.array([hold for _, hold in rows], np.int64)
     waits, _, _ = lock_waits(times, np.zeros(len(rows), np.int64), holds)
     assert waits.tolist() == plain_lindley(times.tolist(), holds.tolist())
-
-
-def replications(load, draw_holds, runs=30, n=200_000):
-    """Mean wait and the 99th percentile of `runs` independent queues, the first tenth of each cut off. [holds]"""
-    rng = np.random.default_rng(7)
-    means, tails = [], []
-    for _ in range(runs):
-        times = np.cumsum(rng.exponential(1e9 / load, n)).astype(np.int64)  # one hold is 1 s here
-        waits = lock_waits(times, np.zeros(n, np.int64), draw_holds(rng, n))[0][n // 10 :] / 1e9
-        means.append(waits.mean())
-        tails.append(np.quantile(waits, 0.99))
-    return np.array(means), np.array(tails)
-
-
-def assert_agrees(runs, theory, precision):
-    error = runs.std(ddof=1) / np.sqrt(runs.size)
-    assert error < precision * theory, f"the check is too blunt: error {error:.3g} at {theory:.3g}"
-    assert abs(runs.mean() - theory) < 4 * error, f"{runs.mean():.5g} +- {error:.2g}, theory {theory:.5g}"
-
-
-@pytest.mark.parametrize("load", [0.1, 0.5, 0.8])
-def test_constant_holds_wait_as_md1_says(load):
-    means, _ = replications(load, lambda rng, n: np.full(n, 10**9))
-    assert_agrees(means, load / (2 * (1 - load)), 0.01)  # Pollaczek-Khinchine, no variance of the hold
-
-
-@pytest.mark.parametrize("load", [0.1, 0.5, 0.8])
-def test_exponential_holds_wait_as_mm1_says(load):
-    means, tails = replications(load, lambda rng, n: rng.exponential(1e9, n).astype(np.int64) + 1)
-    assert_agrees(means, load / (1 - load), 0.015)
-    assert_agrees(tails, np.log(load / 0.01) / (1 - load), 0.015)  # P(wait > t) = load * exp(-(1 - load) t)
 
 
 def test_frame_keeps_its_rows_and_columns():
@@ -165,9 +134,13 @@ def test_bad_requests_are_refused(bad, message):
         cs.lock_queue(pd.DataFrame({"time_s": [0.0, 1.0], "host": [0, 0], "hold_s": [0.001, 0.001]} | bad))
 
 
-def test_unknown_locking_is_refused():
+def test_callers_that_know_no_hosts_get_fifo_only():
+    assert locking_code("fifo") == FIFO
     with pytest.raises(ParameterError, match=r"^locking='ats': allowed are 'fifo'\.$"):
-        cs.lock_queue(frame([0.0], [0.001]), locking="ats")
+        locking_code("ats")
+    none = np.empty(0, np.int64)
+    with pytest.raises(ParameterError, match=r"^locking=99: allowed codes are \[0\]\.$"):
+        lock_waits(none, none, none, 99)
 
 
 def test_missing_column_is_refused():
@@ -176,10 +149,9 @@ def test_missing_column_is_refused():
         cs.lock_queue(frame([0.0], [0.001]).drop(columns="host"))
 
 
-def test_kernel_has_one_signature_and_knows_every_locking():
+def test_kernel_has_one_signature():
     none = np.empty(0, np.int64)
-    for code in LOCKINGS.values():
-        assert serve(code, none, none, none, none, none, np.empty(0, np.bool_)) == 1
+    assert serve(FIFO, none, none, none, none, none, np.empty(0, np.bool_)) == 1
     assert serve(99, none, none, none, none, none, np.empty(0, np.bool_)) == 0
     assert len(serve.signatures) == 1
 

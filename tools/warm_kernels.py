@@ -12,15 +12,17 @@ from concurrent.futures import ProcessPoolExecutor
 
 
 def pool_kernels() -> None:
-    """Numbered files, deltas, accounts, datastores: what a simulated pool needs."""
+    """Numbered files, deltas, accounts, datastores, locks: what a simulated pool needs."""
     import numpy as np
+    import pandas as pd
 
-    from clonesim import Volume, run_trace, simulate
+    from clonesim import Volume, lock_queue, run_trace, simulate
     from clonesim.ingest import packaged_trace
     from clonesim.ops import OPS_DTYPE
 
     simulate("windows-11-office", pool={"clones": 1, "days": 1}, processes=1)
     run_trace(packaged_trace(), clones=2)
+    lock_queue(pd.DataFrame({"time_s": [0.0, 0.0], "host": [0, 1], "hold_s": [0.0005] * 2}), "ats+scsi")
     volume = Volume("64 MiB", policy="ntfs3g")
     volume.apply(np.zeros(1, OPS_DTYPE))
 

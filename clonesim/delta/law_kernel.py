@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 # State words of a delta, shared by all kernels. The first six are also the columns of its history.
 WRITTEN, UNIQUE, GRAINS, METADATA, FILE, ALLOCATED = 0, 1, 2, 3, 4, 5

@@ -33,7 +33,7 @@ from clonesim.guest.space_kernel import EVER, checkpoint
 from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, FULL, RENAME, TRIM, first_bad_op, is_possible
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 

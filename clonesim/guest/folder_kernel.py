@@ -23,7 +23,7 @@ from clonesim.guest.windows_file_kernel import (
     windows_open,
 )
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 INDEX_BLOCK = np.int64(4096)
 COUNT = np.int64(32)  # a folder's word: MFT record plus 1 | files in it from this bit on

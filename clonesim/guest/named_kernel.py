@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 
 @inner

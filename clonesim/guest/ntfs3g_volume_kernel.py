@@ -35,7 +35,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that the driver is handed
 

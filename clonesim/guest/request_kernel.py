@@ -16,7 +16,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again

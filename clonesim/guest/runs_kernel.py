@@ -35,7 +35,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

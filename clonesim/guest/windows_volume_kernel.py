@@ -40,7 +40,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import RESIDENT_LIMIT, windows_overwrite, windows_scatter
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 
 @inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 # Roles of a column.
 IGNORED, TIME, OP, OFFSET, LENGTH, DEVICE, LEAD = 0, 1, 2, 3, 4, 5, 6

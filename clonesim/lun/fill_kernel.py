@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "622aef1bde30f67c"
 
 
 @njit(cache=True)

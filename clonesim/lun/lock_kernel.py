@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "d43bd5ea93c285a7"
+KERNELS = "622aef1bde30f67c"
 
 FIFO = 0
 

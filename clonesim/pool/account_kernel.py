@@ -7,7 +7,7 @@ from numba import njit
 
 from clonesim.ops import BlockOp
 
-KERNELS = "f7297f8ff13a3ef1"
+KERNELS = "622aef1bde30f67c"
 
 WRITTEN, FIRST_TOUCH, RELEASED = np.arange(3)  # columns of the sums by source
 READS, WRITES, READ_BYTES, WRITE_BYTES, DELTA_READS = np.arange(5)  # columns of the demand by minute
