@@ -224,7 +224,7 @@ TABLES = st.fixed_dictionaries(
         "guest": st.fixed_dictionaries(
             {"name": st.sampled_from(["windows-7", "windows-10", "windows-11"])},
             optional={
-                "disk": sized(80, 4096).map(lambda n: n * 512 * 2**21),
+                "disk": sized(80, 4095).map(lambda n: n * 512 * 2**21),
                 "discards": st.booleans(),
                 "start": st.fixed_dictionaries({"delta": sized(0, 2**28)}),
             },
