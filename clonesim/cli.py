@@ -132,7 +132,7 @@ def _run_pool(
     tables: str,
     as_json: bool,
 ) -> None:
-    from clonesim import pool, pool_console
+    from clonesim import console, pool, pool_console
     from clonesim.scenario import load_scenario
 
     given = load_scenario(scenario, set=settings)
@@ -142,7 +142,7 @@ def _run_pool(
         result = pool.simulate_with_band(given, seed, replicates, sample, processes, bars)
     saved: list[Path] = []
     if folder:
-        from clonesim import console, plots
+        from clonesim import plots
 
         with console.progress("Writing tables and charts"):
             saved = [*result.save(folder, tables), *plots.save_run_pool(result, folder)]
@@ -150,7 +150,7 @@ def _run_pool(
         _print_json(pool_console.as_json(result))
         return
     pool_console.print_pool(result)
-    pool_console.print_saved(saved)
+    console.print_saved(saved)
 
 
 @app.command(epilog=_example('clonesim replay packaged --format vmfs-sparse --format qcow2 --at "1 min" --at "3 min"'))

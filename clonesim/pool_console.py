@@ -10,13 +10,11 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from clonesim.console import gib, ms, percent, print_saved, print_table
+from clonesim.console import gib, ms, percent, print_table
 from clonesim.units import GIB, TIB
 
 if TYPE_CHECKING:
     from clonesim.pool.run import Run
-
-__all__ = ["as_json", "bars", "print_pool", "print_saved"]
 
 ROWS = 8  # days shown of the growth
 NOTHING = "-"
@@ -120,8 +118,9 @@ def _print_datastores(run: Run) -> None:
 def as_json(run: Run) -> dict[str, Any]:
     """What `--json` prints: scenario, summary, growth by day, band."""
     groups = run.growth.groupby("day")["delta_bytes"]
-    shares = {"delta_p5_bytes": 0.05, "delta_p50_bytes": 0.5, "delta_p95_bytes": 0.95}
-    by_day = pd.DataFrame({name: groups.quantile(share) for name, share in shares.items()})
+    from clonesim.pool.run import SHARES
+
+    by_day = pd.DataFrame({name: groups.quantile(share) for name, share in SHARES.items()})
     found = {
         "scenario": run.scenario.to_dict(),
         "seed": run.seed,

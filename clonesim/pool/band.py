@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 
 from clonesim.delta.law_kernel import IGNORE
 from clonesim.errors import ParameterError
-from clonesim.pool.clones import AMOUNTS, DEMAND, GROWTH, Desktop, desktop, plan_of, timeline
-from clonesim.pool.run import Run
+from clonesim.pool.clones import AMOUNTS, GROWTH, Desktop, desktop, no_demand, plan_of, timeline
+from clonesim.pool.run import SHARES, Run
 from clonesim.pool.simulate import check_asked, simulate
 from clonesim.pool.workers import results, workers
-from clonesim.scenario import catalog
+from clonesim.scenario.desktop import sends_discards
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
 BAND = ("best-fit", "windows", "fresh-first")
 SAMPLE = 50
 CLONES_A_JOB = 5
-SHARES = {"p5": 0.05, "p50": 0.5, "p95": 0.95}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +81,10 @@ def policy_band(
     days = scenario.pool.days
     total = len(variants) * len(chosen) * days
     parts: list[NDArray[np.int64] | None] = [None] * len(jobs)
-    done = 0
+    work = [len(variants) * len(job.clones) * days for job in jobs]
     with workers(executor, total, processes) as pool:
-        for k, part in results(pool, run_band_job, jobs):
+        for k, part in results(pool, run_band_job, jobs, work, progress):
             parts[k] = part
-            done += len(variants) * len(jobs[k].clones) * days
-            if progress:
-                progress(done, total)
     delta = np.concatenate([part for part in parts if part is not None], axis=1)
     rows = [_rows(variant, delta[k]) for k, variant in enumerate(variants)]
     frame = pd.concat([_also_on(scenario, part) for part in rows], ignore_index=True)
@@ -102,8 +98,11 @@ def band_variants(scenario: Scenario) -> list[Scenario]:
     Guests before Windows 8 send no discards, and some formats ignore them.
     """
     policies = dict.fromkeys((*BAND, scenario.guest.policy))
-    can = bool(catalog.group("guests", scenario.guest.os)["discards"].default)
-    switches = (True, False) if can and not _ignores_discards(scenario) else (scenario.guest.discards,)
+    switches = (
+        (True, False)
+        if sends_discards(scenario.guest.os) and not _ignores_discards(scenario)
+        else (scenario.guest.discards,)
+    )
     return [
         load_scenario(scenario, guest={"policy": policy, "discards": switch and policy != "ntfs3g"})
         for policy in policies
@@ -117,7 +116,7 @@ def run_band_job(job: BandJob) -> NDArray[np.int64]:
     delta = np.zeros((len(job.variants), len(job.clones), days), np.int64)
     line = timeline(job.variants[0], job.seed, 0)
     desks: list[Desktop] = [desktop(variant, job.seed) for variant in job.variants]
-    demand = np.zeros((days * 1440, len(DEMAND)), np.int64)
+    demand = no_demand(days)
     growth = np.zeros((days, len(GROWTH)), np.int64)
     for c, clone in enumerate(job.clones):
         plans = {}
@@ -145,7 +144,7 @@ def _sample(run: Run, sample: int | str) -> Sequence[int]:
 
 
 def _rows(variant: Scenario, delta: NDArray[np.int64]) -> pd.DataFrame:
-    columns = {f"delta_{name}_bytes": np.quantile(delta, share, axis=0) for name, share in SHARES.items()}
+    columns = {name: np.quantile(delta, share, axis=0) for name, share in SHARES.items()}
     return pd.DataFrame(
         {
             "policy": variant.guest.policy,
@@ -160,7 +159,7 @@ def _rows(variant: Scenario, delta: NDArray[np.int64]) -> pd.DataFrame:
 
 def _also_on(scenario: Scenario, part: pd.DataFrame) -> pd.DataFrame:
     """Where the format ignores discards, both settings have the same rows."""
-    if not _ignores_discards(scenario) or not catalog.group("guests", scenario.guest.os)["discards"].default:
+    if not _ignores_discards(scenario) or not sends_discards(scenario.guest.os):
         return part
     return pd.concat([part.assign(discards=switch) for switch in (True, False)], ignore_index=True)
 

@@ -24,6 +24,7 @@ from clonesim.pool.timeline import Timeline
 from clonesim.scenario.model import Scenario
 
 MINUTE_S = 60
+MINUTES_A_DAY = 1440
 RELEASE = DISCARDS.index("release")
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -87,6 +88,11 @@ class Batch:
     refused: Ints
 
 
+def no_demand(days: int) -> Ints:
+    """Demand of so many days in which nothing is asked for; (minutes, 5), columns `DEMAND`."""
+    return np.zeros((days * MINUTES_A_DAY, len(DEMAND)), np.int64)
+
+
 def activity_of(scenario: Scenario) -> Activity:
     """Write sources of a scenario's desktop."""
     guest, workload = scenario.guest, scenario.workload
@@ -109,7 +115,7 @@ def run_job(job: Job) -> Batch:
     n, names = len(job.clones), len(desk.activity.names)
     growth = np.zeros((n, days, len(GROWTH)), np.int64)
     sources = np.zeros((n, days, names, len(AMOUNTS)), np.int64)
-    demand = np.zeros((days * 1440, len(DEMAND)), np.int64)
+    demand = no_demand(days)
     refused = np.zeros(n, np.int64)
     steps = []
     for k, clone in enumerate(job.clones):

@@ -22,7 +22,7 @@ from clonesim.scenario.model import Scenario
 from clonesim.units import format_size
 
 FRAMES = ("growth", "increments", "sources", "luns", "peaks", "halts")
-SHARES = (0.05, 0.5, 0.95)
+SHARES = {"delta_p5_bytes": 0.05, "delta_p50_bytes": 0.5, "delta_p95_bytes": 0.95}  # quantiles told of deltas
 TOP_SOURCES = 10
 
 
@@ -121,7 +121,6 @@ class Run:
         """The pool in a few numbers; bytes [B], times in days from the start [d]."""
         last = self.growth[self.growth["day"] == self.scenario.pool.days - 1]
         delta = last["delta_bytes"].to_numpy()
-        low, middle, high = (float(np.quantile(delta, share)) for share in SHARES)
         desktop_days = self.scenario.pool.clones * self.scenario.pool.days * self.replicates
         where = backing(self.scenario.luns.backing)
         allocated = int(where.allocated(delta.astype(np.int64)).sum()) // self.replicates
@@ -129,9 +128,7 @@ class Run:
             "desktops": self.scenario.pool.clones,
             "days": self.scenario.pool.days,
             "replicates": self.replicates,
-            "delta_p5_bytes": low,
-            "delta_p50_bytes": middle,
-            "delta_p95_bytes": high,
+            **{name: float(np.quantile(delta, share)) for name, share in SHARES.items()},
             "delta_mean_bytes": float(delta.mean()),
             "delta_total_bytes": int(delta.sum()) // self.replicates,
             "datastore_total_bytes": allocated,

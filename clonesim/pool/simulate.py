@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clonesim.errors import ParameterError
-from clonesim.pool.clones import DEMAND, Batch, Ints, Job, activity_of, run_job
+from clonesim.pool.clones import DEMAND, Batch, Ints, Job, activity_of, no_demand, run_job
 from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, sources_frame
 from clonesim.pool.luns import LunResult, check_start, run_lun
 from clonesim.pool.run import Run, joined
@@ -83,16 +83,12 @@ def simulate(
     days = given.pool.days
     total = replicates * given.pool.clones * days
     batches: list[Batch | None] = [None] * len(jobs)
-    demand: dict[tuple[int, int], Ints] = {}
-    done = 0
+    demand = {(r, lun): no_demand(days) for r in range(replicates) for lun in range(given.luns.count)}
+    work = [len(job.clones) * days for job in jobs]
     with workers(executor, total, processes) as pool:
-        for k, batch in results(pool, run_job, jobs):
-            where = batch.job.replicate, batch.job.lun
-            demand[where] = demand[where] + batch.demand if where in demand else batch.demand
+        for k, batch in results(pool, run_job, jobs, work, progress):
+            demand[batch.job.replicate, batch.job.lun] += batch.demand
             batches[k] = replace(batch, demand=NOTHING)
-            done += len(batch.job.clones) * days
-            if progress:
-                progress(done, total)
     run = _run(given, seed, timelines, [batch for batch in batches if batch is not None], demand)
     if out is not None:
         run.save(out)
@@ -121,9 +117,8 @@ def _run(
     for batch in batches:
         by_lun.setdefault((batch.job.replicate, batch.job.lun), []).append(batch)
     where = [(replicate, lun) for replicate in range(len(timelines)) for lun in range(scenario.luns.count)]
-    idle = np.zeros((scenario.pool.days * 1440, len(DEMAND)), np.int64)
     luns: list[LunResult] = [
-        run_lun(scenario, lun, rep, by_lun.get((rep, lun), []), demand.get((rep, lun), idle)) for rep, lun in where
+        run_lun(scenario, lun, rep, by_lun.get((rep, lun), []), demand[rep, lun]) for rep, lun in where
     ]
     return Run(
         scenario=scenario,

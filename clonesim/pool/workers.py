@@ -46,9 +46,25 @@ def workers(executor: Executor | None, desktop_days: float, count: int | None = 
 
 
 def results(
+    executor: Executor | None,
+    function: Callable[[Any], Any],
+    jobs: Sequence[Any],
+    work: Sequence[int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """Results of all jobs with their positions, as they get done; `progress` is told the work done and in all."""
+    each = [1] * len(jobs) if work is None else work
+    done, total = 0, sum(each)
+    for k, result in _results(executor, function, jobs):
+        yield k, result
+        done += each[k]
+        if progress:
+            progress(done, total)
+
+
+def _results(
     executor: Executor | None, function: Callable[[Any], Any], jobs: Sequence[Any]
 ) -> Iterator[tuple[int, Any]]:
-    """Results of all jobs with their positions, as they get done."""
     if executor is None:
         for k, job in enumerate(jobs):
             yield k, function(job)

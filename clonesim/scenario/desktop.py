@@ -81,7 +81,7 @@ class Guest(Section):
     page_file: int = cited("desktops:*.page_file")
     hibernation: bool = cited("desktops:*.hibernation")
     policy: str = cited("desktops:*.policy")
-    discards: bool = Field(default_factory=lambda data: _discards(data["os"]))
+    discards: bool = Field(default_factory=lambda data: sends_discards(data["os"]))
     cluster_size: int = cited("desktops:*.cluster_size")
     servicing: str = cited("desktops:*.servicing")
     start: Start = Start()
@@ -152,5 +152,6 @@ def settings_of(workload: str | None) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _discards(os: str) -> bool:
+def sends_discards(os: str) -> bool:
+    """Whether a guest tells its disk what it freed, unless somebody switched that off."""
     return bool(catalog.group("guests", os)["discards"].default)

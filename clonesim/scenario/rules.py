@@ -21,7 +21,7 @@ Problems: TypeAlias = Iterator[Problem]
 Check: TypeAlias = Callable[[Scenario], Problems]
 
 RULES: list[tuple[tuple[str, ...], Check]] = []
-OVERCOMMIT = {1: "none", 4: "conservative", 7: "moderate", 15: "aggressive"}
+OVERCOMMIT = {int(cited.default): name for name, cited in catalog.group("backings", "overcommit").items()}
 SAME_POOL = {"lvm-thin", "zfs", "lvm-thick-chain", "xenserver-lvm"}  # a clone lies in the pool of its origin
 MOST_CLUSTERS = 2**30 - 1
 FULLEST = 0.95
