@@ -13,6 +13,7 @@ from pool_tools import WITH_DISCARDS, Reversed, small
 from clonesim.errors import ClonesimError, ParameterError
 from clonesim.lun.backing import backing
 from clonesim.pool import clones as stage
+from clonesim.pool import replicates
 from clonesim.pool.clones import Desktop, activity_of, plan_of
 from clonesim.pool.run import FRAMES, Run
 from clonesim.pool.simulate import simulate
@@ -55,7 +56,7 @@ class TestTheSameBytes:
 
     def test_a_clone_does_not_depend_on_its_batch(self, alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         executor = Reversed()
-        monkeypatch.setattr(sys.modules[simulate.__module__], "LEAST_JOBS", 4)
+        monkeypatch.setattr(replicates, "LEAST_JOBS", 4)
         assert simulate(small(**THREE_LUNS), seed=0, executor=executor).hash == alone.hash
         assert [len(job.clones) for job in executor.done] == [1, 2] * 3
 

@@ -16,6 +16,7 @@ from clonesim.lun.datastore import Fill, fill, in_order
 from clonesim.lun.frames import lun_frame, peaks
 from clonesim.lun.space import FixedSpace, fixed_space
 from clonesim.pool.clones import DEMAND, Batch
+from clonesim.pool.replicates import Replicate
 from clonesim.scenario.model import Scenario
 from clonesim.units import GIB, format_size
 
@@ -49,6 +50,14 @@ class LunResult:
     time_s: NDArray[np.float64]
     clone: NDArray[np.int64]
     host: NDArray[np.int32]
+
+
+def run_luns(scenario: Scenario, replicate: Replicate) -> list[LunResult]:
+    """Put the clones of each LUN of one replicate together."""
+    return [
+        run_lun(scenario, lun, replicate.number, replicate.on(lun), replicate.demand(lun))
+        for lun in range(scenario.luns.count)
+    ]
 
 
 def run_lun(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from clonesim.errors import ParameterError
-from clonesim.pool.clones import DEMAND, Batch, Ints, Job, activity_of, no_demand, run_job
+from clonesim.pool.clones import DEMAND, activity_of
 from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, sources_frame
-from clonesim.pool.luns import LunResult, check_start, run_lun
+from clonesim.pool.luns import LunResult, check_start, run_luns
+from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run, joined
 from clonesim.pool.timeline import Timeline
-from clonesim.pool.workers import results, workers
+from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
-CLONES_A_JOB = 16  # at most; fewer in small pools, so that no worker waits long for the last one
-LEAST_JOBS = 48
 NOTHING = np.zeros((0, len(DEMAND)), np.int64)
 MOST_REPLICATES = 10_000
 MOST_PROCESSES = 1024
@@ -77,53 +76,31 @@ def simulate(
     """
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
     check_asked(seed, replicates, processes)
-    timelines = [Timeline.of(given, seed, replicate) for replicate in range(replicates)]
-    check_start(given, timelines[0].lun)
-    jobs = [job for replicate in range(replicates) for job in _jobs(given, seed, replicate, timelines[replicate])]
-    days = given.pool.days
-    total = replicates * given.pool.clones * days
-    batches: list[Batch | None] = [None] * len(jobs)
-    demand = {(r, lun): no_demand(days) for r in range(replicates) for lun in range(given.luns.count)}
-    work = [len(job.clones) * days for job in jobs]
+    check_start(given, Timeline.of(given, seed).lun)
+    total = replicates * given.pool.clones * given.pool.days
+    parts: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates
     with workers(executor, total, processes) as pool:
-        for k, batch in results(pool, run_job, jobs, work, progress):
-            demand[batch.job.replicate, batch.job.lun] += batch.demand
-            batches[k] = replace(batch, demand=NOTHING)
-    run = _run(given, seed, timelines, [batch for batch in batches if batch is not None], demand)
+        for one in replicates_of(given, seed, replicates, pool, progress):
+            parts[one.number] = _lighter(one), run_luns(given, one)
+    run = _run(given, seed, [part for part in parts if part is not None])
     if out is not None:
         run.save(out)
     return run
 
 
-def _jobs(scenario: Scenario, seed: int, replicate: int, timeline: Timeline) -> list[Job]:
-    """Clones LUN by LUN, a few at a time."""
-    found: list[Job] = []
-    most = max(1, min(CLONES_A_JOB, scenario.pool.clones // LEAST_JOBS))
-    for lun in range(scenario.luns.count):
-        clones = (timeline.lun == lun).nonzero()[0].tolist()
-        parts = (tuple(clones[k : k + most]) for k in range(0, len(clones), most))
-        found += [Job(scenario, seed, replicate, lun, part) for part in parts]
-    return found
+def _lighter(replicate: Replicate) -> Replicate:
+    """Without the demand by minute, which is the largest part and has been added up."""
+    return replace(replicate, batches=tuple(replace(batch, demand=NOTHING) for batch in replicate.batches))
 
 
-def _run(
-    scenario: Scenario,
-    seed: int,
-    timelines: list[Timeline],
-    batches: list[Batch],
-    demand: Mapping[tuple[int, int], Ints],
-) -> Run:
-    by_lun: dict[tuple[int, int], list[Batch]] = {}
-    for batch in batches:
-        by_lun.setdefault((batch.job.replicate, batch.job.lun), []).append(batch)
-    where = [(replicate, lun) for replicate in range(len(timelines)) for lun in range(scenario.luns.count)]
-    luns: list[LunResult] = [
-        run_lun(scenario, lun, rep, by_lun.get((rep, lun), []), demand[rep, lun]) for rep, lun in where
-    ]
+def _run(scenario: Scenario, seed: int, parts: Sequence[tuple[Replicate, list[LunResult]]]) -> Run:
+    batches = [batch for one, _ in parts for batch in one.batches]
+    timelines = [one.timeline for one, _ in parts]
+    luns = [lun for _, found in parts for lun in found]
     return Run(
         scenario=scenario,
         seed=seed,
-        replicates=len(timelines),
+        replicates=len(parts),
         growth=growth_frame(batches, timelines, luns),
         increments=increments_frame(luns),
         sources=sources_frame(batches, activity_of(scenario).names),
