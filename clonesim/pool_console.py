@@ -27,6 +27,7 @@ def print_pool(run: Run) -> None:
         _print_band(run)
     _print_sources(run)
     _print_datastores(run)
+    _print_storms(run)
 
 
 def _print_growth(run: Run) -> None:
@@ -104,15 +105,50 @@ def _print_datastores(run: Run) -> None:
         else ["outage within the time simulated", "none"],
         ["P(outage)", f"{s['p_outage']:.2f} (95 % interval {s['p_outage_low']:.2f} to {s['p_outage_high']:.2f})"],
         ["desktops down at the end", f"{s['desktops_down']} (all replicates)"],
-        ["growth steps a second, busiest hour of a LUN", f"{s['reservations_a_second_max']:.3g}"],
-        ["lock held, busiest hour", f"{percent(s['reserved_fraction_max'])} %"],
+        ["locks a second, busiest hour of a LUN", f"{s['locks_a_second_max']:.3g}"],
+        ["conflicts a second, worst hour of a LUN", f"{s['conflicts_a_second_max']:.3g}"],
+        ["LUN reserved, busiest hour", f"{percent(s['reserved_fraction_max'])} %"],
         ["lock wait p99, worst hour", f"{ms(s['wait_p99_max_s'])} ms"],
+        ["lock requests that gave up", str(s["locks_failed"])],
         ["I/O a second, worst minute of a LUN", f"{s['iops_max60']:.0f}"],
+        ["array latency p95, worst minute", f"{ms(s['latency_p95_max_s'])} ms"],
         ["logons refused", str(s["refused_logons"])],
         ["guest operations refused (guest disk full)", str(s["refused_operations"])],
     ]
-    note = "The lock is a first-come queue with the catalog's hold time; conflicts and array load are not modelled yet."
+    luns, array = scenario.luns, scenario.array
+    note = (
+        f"Locks: {luns.locking or 'none that hosts contend for'} on {scenario.hosts.count} hosts, back-off assumed. "
+        f"Array: {array.disks} {array.media}, {array.raid}{', shared by all LUNs' if array.shared else ''} (assumed)."
+    )
     print_table("Datastores", ["figure", "value"], rows, [note], texts=2)
+
+
+def _print_storms(run: Run) -> None:
+    """How long storms last, and what limits them."""
+    rows = [
+        [
+            row["kind"],
+            str(row["desktops"]),
+            "-" if pd.isna(row["at_a_time"]) else str(row["at_a_time"]),
+            f"{(row['reads'] + row['writes']) / 1e6:.2f}",
+            minutes(row["t50_s"]),
+            minutes(row["t95_s"]),
+            minutes(row["t100_s"]),
+            row["limit"],
+        ]
+        for row in run.storms.to_dict("records")
+    ]
+    note = (
+        "Work of each storm alone, at the platform's limits and the array's capacity; in cold-start and host-failure "
+        "until so many users work. Work per desktop is mostly assumed (`clonesim catalog operations`)."
+    )
+    head = ["storm", "desktops", "at a\ntime", "million\nI/Os", "50 %\nmin", "95 %\nmin", "all\nmin", "limit"]
+    print_table("How long storms last", head, rows, [note])
+
+
+def minutes(seconds: float) -> str:
+    """Minutes of a time, as a table shows them."""
+    return f"{seconds / 60:.1f}"
 
 
 def as_json(run: Run) -> dict[str, Any]:
@@ -126,6 +162,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "frames_hash": run.hash,
         "summary": run.summary,
+        "storms": run.storms.to_dict("records"),
         "growth": by_day.reset_index().to_dict("records"),
     }
     return found | ({} if run.band is None else {"band": run.band.to_dict("records")})

@@ -34,8 +34,9 @@ def plain_back_off(key, host, request, attempt, mean_ns, distribution):
     return 1 + int(unit * 2 * mean_ns) if distribution == "uniform" else 1 + int(-log1p(-unit) * mean_ns)
 
 
-def plain_cluster(key, host, request, hosts, clusters, affinity):
-    drawn = plain_child(plain_child(plain_child(key, host), request), 0)
+def plain_cluster(key, who, request, hosts, clusters, affinity, host=None):
+    drawn = plain_child(plain_child(plain_child(key, who), request), 0)
+    host = who if host is None else host
     own = [c for c in range(clusters) if c % hosts == host] or [host % clusters]
     among = own if (drawn >> 11) / 2**53 < affinity else list(range(clusters))
     return among[plain_child(drawn, 0) % len(among)]

@@ -12,6 +12,7 @@ import pytest
 
 from clonesim import cli, simulate
 from clonesim.pool.band import BAND
+from clonesim.pool.run import FRAMES
 
 GOES_WITH_TRACE = (
     "this option goes with --trace. Add --trace, or change the scenario with --set, such as --set pool.clones=64."
@@ -46,7 +47,7 @@ def test_tables_fit_80_columns_and_show_the_run(capsys):
 def test_files_and_charts(capsys, tmp_path):
     code, _, err = call(capsys, "run", *SMALL, "--band", "2", "--out", str(tmp_path), "--tables", "csv")
     assert code == 0, err
-    frames = {f"{n}.csv" for n in ("growth", "increments", "sources", "luns", "peaks", "halts", "band")}
+    frames = {f"{name}.csv" for name in (*FRAMES, "band", "storms")}
     charts = {f"{n}.png" for n in ("growth", "fill", "sources", "increments", "band")}
     assert {p.name for p in tmp_path.iterdir()} == frames | charts | {"run.json"}
     told = json.loads((tmp_path / "run.json").read_text())

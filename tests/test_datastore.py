@@ -20,7 +20,7 @@ MIB, GIB, HOUR = 2**20, 2**30, 3600.0
 def small(unit, full_share=1.0):
     """Make a backing with a small allocation unit."""
     formats = ("exact",)
-    return Backing("t", "", "whole-lun", unit, 1.0, formats, "halt", full_share, True, 0, ("vsphere",))
+    return Backing("t", "", "whole-lun", unit, 1.0, formats, "halt", full_share, True, 0, ("vsphere",), ())
 
 
 def columns(steps):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import clonesim as cs
 from clonesim.errors import ParameterError
 from clonesim.lun.lock_kernel import FIFO, serve
-from clonesim.lun.locks import lock_waits, locking_code
+from clonesim.lun.locks import lock_waits
 from clonesim.scenario import catalog
 
 
@@ -134,10 +134,7 @@ def test_bad_requests_are_refused(bad, message):
         cs.lock_queue(pd.DataFrame({"time_s": [0.0, 1.0], "host": [0, 0], "hold_s": [0.001, 0.001]} | bad))
 
 
-def test_callers_that_know_no_hosts_get_fifo_only():
-    assert locking_code("fifo") == FIFO
-    with pytest.raises(ParameterError, match=r"^locking='ats': allowed are 'fifo'\.$"):
-        locking_code("ats")
+def test_a_code_that_no_kernel_knows_is_refused():
     none = np.empty(0, np.int64)
     with pytest.raises(ParameterError, match=r"^locking=99: allowed codes are \[0\]\.$"):
         lock_waits(none, none, none, 99)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import clonesim as cs
 from clonesim.errors import ParameterError
-from clonesim.lun import fill, lun_frame, peaks
+from clonesim.lun import Operations, fill, lock_frame, lock_requests, lock_traffic, lun_frame, peaks, run_locks
 from clonesim.lun.frames import COLUMNS
 from clonesim.lun.intervals import quantile, quantiles
 
@@ -72,6 +72,39 @@ def test_locks_are_those_of_the_lock_model(times_ms, hold_s, per_grow):
             assert row["wait_max_s"] == ordered[-1]
 
 
+@pytest.mark.parametrize("locking", ["fifo", "scsi-reservation", "ats", "ats+scsi"])
+def test_locks_of_a_closed_run(locking):
+    """Hour by hour the same as the counters of the locks themselves; `increment_s` no longer counts."""
+    rng = np.random.default_rng(3)
+    n = 2000
+    ops = Operations(
+        np.sort(rng.choice([10.0, 3590.0, 3700.0, 9000.0], n) + rng.random(n) * 20),
+        rng.integers(0, 50, n),
+        rng.integers(0, 4, n).astype(np.int32),
+        rng.integers(0, 3, n).astype(np.int8),
+    )
+    less = {"tries": 5, "backoff": "5 ms", "ats_clusters": 3, "ats_affinity": 0.2, "ats_fallback_after": 2}
+    traffic = lock_traffic("vmfs-5", locking, less)
+    run = run_locks(lock_requests(ops, traffic), traffic, 4, 0.001, minutes=180)
+    told = frame(3 * HOUR, [5.0], locks=run)
+    counted = lock_frame(run, interval_s=HOUR, end_s=3 * HOUR)
+    counted = counted[counted["host"] == -1].reset_index(drop=True)
+    same = ["reservations", "conflicts", "ats", "miscompares", "reserved_fraction", "wait_p50_s", "wait_p99_s"]
+    pd.testing.assert_frame_equal(told[[*same, "wait_max_s"]], counted[[*same, "wait_max_s"]])
+    assert told["locks_failed"].tolist() == counted["failed"].tolist()
+    assert told["conflicts"].any() == (locking in ("scsi-reservation", "ats+scsi"))
+    assert told["ats"].any() == locking.startswith("ats")
+    assert told["locks_failed"].any() or locking != "scsi-reservation"
+
+
+def test_latency_of_the_hours_worst_minute():
+    latency = np.full(150, np.nan)
+    latency[3], latency[7], latency[149] = 0.002, 0.004, 0.001
+    told = frame(9000, latency_p95_s=latency)["latency_p95_s"]
+    assert told.tolist()[::2] == [0.004, 0.001]
+    assert np.isnan(told[1])
+
+
 @given(st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=6), st.integers(0, 3))
 def test_quantiles_of_stretches_are_those_of_each(stretches, before):
     values = np.array([7] * before + [v for stretch in stretches for v in stretch], float)
@@ -121,6 +154,10 @@ def test_the_worst_minute_of_each_day():
             "reads=59: a horizon of 3600 s has 60 minutes. Count the I/Os of each minute, quiet ones too.",
         ),
         ({"host": np.zeros(3, np.int64)}, "host=3: there are 1 growth steps. Give each its host."),
+        (
+            {"latency_p95_s": np.zeros(59)},
+            "latency_p95_s=59: a horizon of 3600 s has 60 minutes. Give each its latency, or NaN.",
+        ),
         ({"hold_s": 1.0}, "hold_s=1.0: allowed are 0.0001 to 0.1 s. The catalog's default is 0.0005."),
         ({"where": "tape"}, "luns.backing='tape': allowed are 'vmfs-3', "),
     ],

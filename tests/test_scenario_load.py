@@ -248,3 +248,19 @@ def test_durations_read_back_from_their_text(value):
     from clonesim.units import parse_duration
 
     assert parse_duration(text(value, "s")) == value
+
+
+def test_the_locking_follows_from_the_backing():
+    found = {
+        where: load_scenario("windows-7-office", luns={"backing": where}).luns.locking for where in ("vmfs-5", "nfs")
+    }
+    assert found == {"vmfs-5": "ats-only", "nfs": None}
+    assert load_scenario("windows-xp-office").luns.locking == "scsi-reservation"
+    assert "locking" not in load_scenario("windows-xp-office").given().get("luns", {})
+
+
+def test_parameters_of_locks_merge_and_read_back():
+    first = load_scenario("windows-7-office", luns={"locks": {"backoff": "5 ms", "commands": {"ats": 3}}})
+    again = load_scenario(first, set=["luns.locks.locks_per_power_on=30", "luns.locking=ats+scsi"])
+    assert again.luns.locks == {"backoff": 0.005, "commands.ats": 3, "locks_per_power_on": 30}
+    assert load_scenario(tomllib.loads(commented(again))) == again

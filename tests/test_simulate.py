@@ -75,7 +75,7 @@ class TestTheSameBytes:
             if not len(frame):
                 continue
             changed = frame.copy()
-            column = changed.columns.get_loc("clone" if "clone" in changed else "time_s")
+            column = next(k for k, kind in enumerate(changed.dtypes) if kind.kind in "if" and k > 1)
             changed.iloc[-1, column] += 1
             assert replace(alone, **{name: changed}).hash != alone.hash, name
 
@@ -280,13 +280,16 @@ class TestSave:
     def test_round_trip(self, alone: Run, tmp_path, table_format: str) -> None:
         paths = alone.save(tmp_path / "a", table_format)
         again = simulate(small(**THREE_LUNS), seed=0).save(tmp_path / "b", table_format)
-        assert [p.name for p in paths] == [*(f"{name}.{table_format}" for name in FRAMES), "run.json"]
+        assert [p.name for p in paths] == [*(f"{name}.{table_format}" for name in (*FRAMES, "storms")), "run.json"]
         for one, two in zip(paths, again, strict=True):
             assert one.read_bytes() == two.read_bytes(), one.name
         for name in FRAMES:
             path = tmp_path / "a" / f"{name}.{table_format}"
             read = pd.read_parquet(path) if table_format == "parquet" else pd.read_csv(path)
             same = table_format == "parquet"
+            if not len(read):  # without rows a CSV file does not tell types
+                assert list(read) == list(getattr(alone, name))
+                continue
             pd.testing.assert_frame_equal(read, getattr(alone, name), check_dtype=same, check_categorical=same)
         record = json.loads((tmp_path / "a" / "run.json").read_text())
         asked = record["parameters"]

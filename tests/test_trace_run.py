@@ -286,7 +286,11 @@ def test_unknown_table_format_is_refused(tmp_path):
         ({"hold": "1 s"}, "hold=1.0: allowed are 0.0001 to 0.1 s. The catalog's default is 0.0005."),
         ({"hold": 0}, "hold=0.0: allowed are 0.0001 to 0.1 s. The catalog's default is 0.0005."),
         ({"seed": -1}, "seed=-1: allowed are whole numbers from 0 up."),
-        ({"locking": "ats"}, "locking='ats': allowed are 'fifo'."),
+        (
+            {"locking": "atss"},
+            "locking='atss': allowed are 'fifo', 'scsi-reservation', 'ats', 'ats+scsi', 'ats-only'. "
+            "Did you mean 'ats'?",
+        ),
         ({"locks_per_grow": 4}, "locks_per_grow=4: allowed are whole numbers from 1 to 3. The catalog's default is 1."),
         ({"clones": 1_000_000, "format": "exact"}, None),
         ({"format": "vmfs"}, None),
@@ -307,3 +311,26 @@ def test_defaults_of_the_signature_are_the_catalog_s():
     ]
     assert given["window"] == "10 min"
     assert catalog.value("pool", "start_window") == 600
+
+
+@pytest.mark.parametrize("locking", ["scsi-reservation", "ats", "ats+scsi"])
+def test_a_contended_lock_serves_the_same_growth(locking):
+    """Against the lock model alone: each LUN's growth steps in order, three locks each."""
+    asked = {"clones": 60, "luns": 2, "hosts": 5, "window": "1 s", "interval": 10, "hold": 0.02, "locks_per_grow": 3}
+    asked |= {"capacity": "100 GiB", "seed": 3}
+    ideal, run = cs.run_trace(a_trace(), **asked), cs.run_trace(a_trace(), locking=locking, **asked)
+    same = ["time_s", "clone", "lun", "host"]
+    pd.testing.assert_frame_equal(run.increments[same], ideal.increments[same])
+    assert run.parameters["locking"] == locking
+    assert {"tries", "backoff_s"} <= run.parameters.keys() - ideal.parameters.keys()
+    assert run.increments["wait_s"].max() > 0
+    for number, steps in run.increments.groupby("lun"):
+        rows = pd.DataFrame({"time_s": steps["time_s"].repeat(3), "host": steps["host"].repeat(3), "hold_s": 0.02})
+        served = cs.lock_queue(rows.reset_index(drop=True), locking, hosts=5, seed=3, lun=number)
+        np.testing.assert_allclose(steps["wait_s"], served["wait_s"].to_numpy()[2::3], atol=1e-12)
+        locks = run.locks[run.locks["lun"] == number]
+        assert locks["conflicts"].sum() + locks["miscompares"].sum() == served["retries"].sum() > 0
+        granted = (~served["failed"]).sum()
+        assert locks["reservations"].sum() + locks["ats"].sum() == granted
+        assert (locks["reservations"].sum() == 0) == (locking != "scsi-reservation")
+        assert locks["failed"].sum() == served["failed"].sum()

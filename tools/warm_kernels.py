@@ -12,15 +12,18 @@ from concurrent.futures import ProcessPoolExecutor
 
 
 def pool_kernels() -> None:
-    """Numbered files, deltas, accounts, datastores, locks: what a simulated pool needs."""
+    """Numbered files, deltas, accounts, datastores, locks, storms, plans: what pools and plans need."""
     import numpy as np
     import pandas as pd
 
     from clonesim import Volume, lock_queue, run_trace, simulate
     from clonesim.ingest import packaged_trace
     from clonesim.ops import OPS_DTYPE
+    from clonesim.planning.space_risk import space_risk
 
-    simulate("windows-11-office", pool={"clones": 1, "days": 1}, processes=1)
+    run = simulate("windows-11-office", pool={"clones": 1, "days": 1}, processes=1)
+    len(run.storms)  # made when it is asked for
+    space_risk(np.ones((1, 2, 2), np.int64), lambda n: n, 10, [1])
     run_trace(packaged_trace(), clones=2)
     lock_queue(pd.DataFrame({"time_s": [0.0, 0.0], "host": [0, 1], "hold_s": [0.0005] * 2}), "ats+scsi")
     volume = Volume("64 MiB", policy="ntfs3g")

@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 # State words of a delta, shared by all kernels. The first six are also the columns of its history.
 WRITTEN, UNIQUE, GRAINS, METADATA, FILE, ALLOCATED = 0, 1, 2, 3, 4, 5
@@ -53,18 +53,23 @@ def ones(typingctx: Any, word: Any) -> Any:
     return word(word), codegen
 
 
+def emit_prefetch(context: Any, builder: Any, words: Any, at: Any) -> Any:
+    """Generate the code that asks for the cache line of a word, by the address of the first word and a place."""
+    pointer = builder.bitcast(builder.gep(words, [at]), ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    flags = [ir.Constant(ir.IntType(32), flag) for flag in (1, 3, 1)]  # to write, keep in all caches, data
+    builder.call(function, [pointer, *flags])
+    return context.get_dummy_value()
+
+
 @intrinsic
 def prefetch(typingctx: Any, words: Any, at: Any) -> Any:
     """Ask for a word's cache line ahead of its use."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
-        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        flags = [ir.Constant(ir.IntType(32), flag) for flag in (1, 3, 1)]  # to write, keep in all caches, data
-        builder.call(function, [pointer, *flags])
-        return context.get_dummy_value()
+        return emit_prefetch(context, builder, array.data, args[1])
 
     return types.void(words, types.int64), codegen
 

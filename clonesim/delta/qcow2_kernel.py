@@ -48,7 +48,7 @@ from clonesim.delta.law_kernel import (
     touch,
 )
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 FREE = OWN  # where the search for a free cluster starts: no cluster below it was freed since it moved on
 END = OWN + 1  # clusters from the start of the file to the last one ever in use

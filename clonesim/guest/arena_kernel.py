@@ -18,7 +18,9 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "622aef1bde30f67c"
+from clonesim.delta.law_kernel import emit_prefetch
+
+KERNELS = "6387344dc687be3b"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page
@@ -99,12 +101,7 @@ def prefetch(typingctx: Any, m: Any, i: Any) -> Any:
     """Fetch word `i` of the arena into the caches, without waiting for it."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        flags = [ir.Constant(ir.IntType(32), flag) for flag in (1, 3, 1)]  # to write, keep in all caches, data
-        builder.call(function, [pointer, *flags])
-        return context.get_dummy_value()
+        return emit_prefetch(context, builder, args[0], args[1])
 
     return types.void(m, types.int64), codegen
 

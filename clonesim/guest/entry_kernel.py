@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clonesim.guest import arena_kernel as a
-from clonesim.guest.arena_kernel import entry, words
+from clonesim.guest.arena_kernel import entry, inner, words
 from clonesim.guest.attribute_kernel import SECURITY, add_attribute, open_stream, open_table
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
@@ -33,7 +33,7 @@ from clonesim.guest.space_kernel import EVER, checkpoint
 from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, FULL, RENAME, TRIM, first_bad_op, is_possible
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 
@@ -193,6 +193,18 @@ def check_ops(arena, ops, sizes, lenient):
     return first_bad_op(words(arena), ops, sizes, lenient)
 
 
+@inner
+def begin_op(m, ops, i, lenient):
+    """Set clock and source for an operation: its length, whether there is anything to do, whether it can be done."""
+    op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
+    m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
+    m[SOURCE] = ops[i]["source"]
+    if op == RENAME and offset == number:
+        return a.ZERO, False, True
+    length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
+    return length, True, not lenient or is_possible(m, op, number, offset, length)
+
+
 @entry
 def run_ops(arena, ops, start, lenient):
     """Operations on numbered files from `start` on: next operation, outcome, region, words, refused ones.
@@ -203,16 +215,11 @@ def run_ops(arena, ops, start, lenient):
     for i in range(start, ops.size):
         if i + AHEAD < ops.size:
             fetch_ahead(m, ops[i + AHEAD]["file"], ops[i + AHEAD // 2]["file"], ops[i + AHEAD // 4]["file"])
-        op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
-        m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
-        m[SOURCE] = ops[i]["source"]
-        if op == RENAME and offset == number:
+        length, acts, possible = begin_op(m, ops, i, lenient)
+        if not acts or not possible:
+            refused += acts
             continue
-        length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
-        if lenient and not is_possible(m, op, number, offset, length):
-            refused += 1
-            continue
-        status, region, room = run_numbered(m, op, number, offset, length)
+        status, region, room = run_numbered(m, ops[i]["op"], ops[i]["file"], ops[i]["offset"], length)
         if lenient and status == FULL:
             refused += 1
         elif status != DONE:
@@ -225,16 +232,11 @@ def run_ops_driver(arena, ops, start, lenient):
     """The same under the ntfs-3g driver."""
     m, refused = words(arena), 0
     for i in range(start, ops.size):
-        op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
-        m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
-        m[SOURCE] = ops[i]["source"]
-        if op == RENAME and offset == number:
+        length, acts, possible = begin_op(m, ops, i, lenient)
+        if not acts or not possible:
+            refused += acts
             continue
-        length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
-        if lenient and not is_possible(m, op, number, offset, length):
-            refused += 1
-            continue
-        status, region, room = run_numbered_ntfs3g(m, op, number, offset, length)
+        status, region, room = run_numbered_ntfs3g(m, ops[i]["op"], ops[i]["file"], ops[i]["offset"], length)
         if lenient and status == FULL:
             refused += 1
         elif status != DONE:

@@ -23,7 +23,7 @@ from clonesim.guest.windows_file_kernel import (
     windows_open,
 )
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 INDEX_BLOCK = np.int64(4096)
 COUNT = np.int64(32)  # a folder's word: MFT record plus 1 | files in it from this bit on
@@ -101,6 +101,12 @@ def folder_remove(m, number):
 
 
 @inner
+def place_of(m, number):
+    """Records of a numbered file and of its folder; -1 for none."""
+    return slot(m, number), (m[folder_word(m, number)] & RECORD_MASK) - 1
+
+
+@inner
 def fetch_ahead(m, late, later, soon):
     """Fetch what operations to come will need: of one its words, of a nearer one its records, then its extents."""
     numbers = room(m, R_SLOT)
@@ -108,13 +114,13 @@ def fetch_ahead(m, late, later, soon):
         prefetch(m, base(m, R_SLOT) + late)
         prefetch(m, folder_word(m, late))
     if 0 <= later < numbers:
-        f, folder = slot(m, later), (m[folder_word(m, later)] & RECORD_MASK) - 1
+        f, folder = place_of(m, later)
         if f >= 0:
             prefetch(m, record(m, f))
         if folder >= 0:
             prefetch(m, record(m, folder))
     if 0 <= soon < numbers:
-        f, folder = slot(m, soon), (m[folder_word(m, soon)] & RECORD_MASK) - 1
+        f, folder = place_of(m, soon)
         if f >= 0:
             prefetch(m, chunk_at(m, f))
         if folder >= 0:

@@ -45,6 +45,8 @@ class Backing:
         Hosts that may share one base image; 0 stands for no limit. [1]
     hypervisors : tuple of str
         Who uses such datastores, the usual one first.
+    lockings : tuple of str
+        How hosts may take its locks, the usual way first; none where no such lock is known.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Backing:
     shared: bool
     replica_hosts: int
     hypervisors: tuple[str, ...]
+    lockings: tuple[str, ...]
 
     @property
     def locks_on_growth(self) -> bool:
@@ -122,6 +125,7 @@ def backing(name: str) -> Backing:
         shared=cited["shared"].default,
         replica_hosts=cited["replica_hosts"].default,
         hypervisors=_usual_first(cited["hypervisor"]),
+        lockings=_usual_first(cited["locking"]) if "locking" in cited else (),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 UNIFORM, EXPONENTIAL = 0, 1
 NEVER = np.int64(2**63 - 1)

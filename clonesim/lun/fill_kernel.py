@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 
 @njit(cache=True)

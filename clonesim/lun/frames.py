@@ -10,6 +10,8 @@ from clonesim.errors import ParameterError
 from clonesim.lun.backing import Backing, backing
 from clonesim.lun.datastore import HOUR_S, Fill
 from clonesim.lun.intervals import NS, lock_intervals
+from clonesim.lun.lock_frames import traffic
+from clonesim.lun.lock_run import LockRun
 from clonesim.lun.locks import lock_waits
 from clonesim.scenario import catalog
 
@@ -22,7 +24,12 @@ Ints = NDArray[np.int64]
 COLUMNS = (
     *("replicate", "lun", "time_s", "used_bytes", "free_bytes", "reservations", "conflicts", "reserved_fraction"),
     *("wait_p50_s", "wait_p99_s", "wait_max_s", "read_iops", "write_iops", "read_iops_max60", "write_iops_max60"),
-    *("latency_p95_s", "fixed_bytes", "desktops_down"),
+    *("latency_p95_s", "fixed_bytes", "desktops_down", "ats", "miscompares", "locks_failed"),
+)
+
+TAKEN = (
+    *("reservations", "conflicts", "reserved_fraction", "wait_p50_s", "wait_p99_s", "wait_max_s"),
+    *("ats", "miscompares", "locks_failed"),
 )
 
 
@@ -37,6 +44,8 @@ def lun_frame(
     where: str | Backing = "vmfs-5",
     hold_s: float | None = None,
     locks_per_grow: int | None = None,
+    locks: LockRun | None = None,
+    latency_p95_s: Floats | None = None,
 ) -> pd.DataFrame:
     """One LUN hour by hour: space, lock, demand.
 
@@ -56,17 +65,24 @@ def lun_frame(
         Says whether a growth step takes a lock at all.
     hold_s, locks_per_grow : optional
         By default the catalog's `locks.hold` and `locks.locks_per_grow`. [s, 1]
+    locks : LockRun, optional
+        What the LUN's locks did. By default growth alone takes them, from an ideal lock; with it `increment_s`, `host`,
+        `where`, `hold_s` and `locks_per_grow` have no effect.
+    latency_p95_s : (minutes,) float64 array, optional
+        95th percentile of the array's latency in each minute; NaN where it served nothing. [s]
 
     Returns
     -------
     DataFrame
         A row per hour [time_s, time_s + 3600): `replicate`, `lun`, `time_s`; `used_bytes`, `free_bytes` at the end of
-        the hour, free up to the capacity [B]; `reservations`, locks granted in the hour [1]; `conflicts`, 0 until the
-        lock model that has them [1]; `reserved_fraction`, share of the hour in which the lock is held [1];
-        `wait_p50_s`, `wait_p99_s`, `wait_max_s` of the lock requests of the hour, NaN where there are none [s];
-        `read_iops`, `write_iops`, means of the hour, and `read_iops_max60`, `write_iops_max60`, its worst minute, each
-        for itself [1/s]; `latency_p95_s`, NaN until the model of the array [s]; `fixed_bytes`, the part of the used
-        bytes that is no delta [B]; `desktops_down` at the end of the hour [1].
+        the hour, free up to the capacity [B]; `reservations` of the LUN by the time of the grant, and `conflicts`,
+        attempts that met another host's reservation [1]; `reserved_fraction`, share of the hour in which the LUN is
+        reserved [1]; `wait_p50_s`, `wait_p99_s`, `wait_max_s` of the lock requests made in the hour, NaN where there
+        are none [s]; `read_iops`, `write_iops`, means of the hour, and `read_iops_max60`, `write_iops_max60`, its worst
+        minute, each for itself [1/s]; `latency_p95_s` of the hour's worst minute, NaN if none is known [s];
+        `fixed_bytes`, the part of the used bytes that is no delta [B]; `desktops_down` at the end of the hour [1];
+        `ats`, locks granted by a compare-and-write, `miscompares`, attempts that found the lock held without a
+        reservation, and `locks_failed`, requests of the hour that gave up [1].
 
     Raises
     ------
@@ -75,10 +91,10 @@ def lun_frame(
 
     Notes
     -----
-    The lock is the first-come-first-served queue of `clonesim.lock_queue`, one for the whole LUN. For the lock domain
-    "sector" it is an upper bound: with ATS two growth steps meet only at the same sector. Where growth takes no shared
-    lock ("create-delete", "none") there are no reservations. Demand is what the desktops ask for if none of them is
-    down: after the outage it is what the LUN would have to serve.
+    Without `locks` the lock is the first-come-first-served queue of `clonesim.lock_queue`, one for the whole LUN, and
+    counts as reservations without conflicts; where growth takes no shared lock ("create-delete", "none") there are
+    none. Demand is what the desktops ask for if none of them is down: after the outage it is what the LUN would have to
+    serve.
     """
     kind = backing(where) if isinstance(where, str) else where
     hours = filled.used.size
@@ -89,17 +105,21 @@ def lun_frame(
             raise ParameterError(name, len(values), allowed, "Count the I/Os of each minute, quiet ones too.")
     if len(host) != len(increment_s):
         raise ParameterError("host", len(host), f"there are {len(increment_s)} growth steps", "Give each its host.")
-    locks = _locks(hours, np.asarray(increment_s), np.asarray(host), kind, hold_s, locks_per_grow)
+    if latency_p95_s is not None and len(latency_p95_s) != minutes:
+        allowed = f"a horizon of {filled.horizon_s:g} s has {minutes} minutes"
+        raise ParameterError("latency_p95_s", len(latency_p95_s), allowed, "Give each its latency, or NaN.")
+    if locks is None:
+        taken = _ideal(hours, np.asarray(increment_s), np.asarray(host), kind, hold_s, locks_per_grow)
+    else:
+        taken = _contended(hours, locks)
     columns = {
         "replicate": np.full(hours, replicate, np.int32),
         "lun": np.full(hours, lun, np.int32),
         "time_s": np.arange(hours) * HOUR_S,
         "used_bytes": filled.used,
         "free_bytes": filled.capacity - filled.used,
-        "reservations": locks["reservations"].to_numpy(),
-        "conflicts": np.zeros(hours, np.int64),
-        **{name: locks[name].to_numpy() for name in ("reserved_fraction", "wait_p50_s", "wait_p99_s", "wait_max_s")},
-        "latency_p95_s": np.full(hours, np.nan),
+        **{name: taken[name].to_numpy() for name in TAKEN},
+        "latency_p95_s": _worst(latency_p95_s, hours),
         "fixed_bytes": np.full(hours, filled.fixed, np.int64),
         "desktops_down": filled.down,
     }
@@ -171,7 +191,25 @@ def _by(counts: Ints, length: int, rows: int, horizon_s: float) -> tuple[Ints, F
     return table.reshape(rows, length), length_s
 
 
-def _locks(
+def _worst(latency_s: Floats | None, hours: int) -> Floats:
+    """Highest of each hour's minutes; NaN where all are, or none is known. [s]"""
+    table = np.full(hours * MINUTES_PER_HOUR, -np.inf)
+    if latency_s is not None:
+        table[: len(latency_s)] = np.where(np.isnan(latency_s), -np.inf, latency_s)
+    highest = table.reshape(hours, MINUTES_PER_HOUR).max(axis=1, initial=-np.inf)
+    return np.where(np.isneginf(highest), np.nan, highest)
+
+
+def _borders(hours: int) -> Ints:
+    return np.arange(hours + 1, dtype=np.int64) * round(HOUR_S * NS)
+
+
+def _contended(hours: int, locks: LockRun) -> pd.DataFrame:
+    served = locks.served()
+    return traffic(served, _borders(hours), served.conflicts()).rename(columns={"failed": "locks_failed"})
+
+
+def _ideal(
     hours: int, increment_s: Floats, host: Ints, kind: Backing, hold_s: float | None, locks_per_grow: int | None
 ) -> pd.DataFrame:
     cited = catalog.parameters("locks")
@@ -184,5 +222,5 @@ def _locks(
     request_ns = np.repeat(np.rint(increment_s * NS).astype(np.int64), per_grow)
     whose = np.repeat(host.astype(np.int64), per_grow)
     wait_ns, _, _ = lock_waits(request_ns, whose, np.full(request_ns.size, hold_ns))
-    borders = np.arange(hours + 1, dtype=np.int64) * round(HOUR_S * NS)
-    return lock_intervals(borders, request_ns, wait_ns, hold_ns)
+    found = lock_intervals(_borders(hours), request_ns, wait_ns, hold_ns)
+    return found.assign(conflicts=0, ats=0, miscompares=0, locks_failed=0)

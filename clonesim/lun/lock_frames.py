@@ -7,6 +7,7 @@ All take the frame that `clonesim.lock_queue` gave, in its order, and the `LockM
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clonesim.errors import ParameterError
 from clonesim.lun.contend_kernel import conflict_times
-from clonesim.lun.intervals import quantile
+from clonesim.lun.intervals import quantiles
 from clonesim.lun.lock_model import DISTRIBUTIONS, NS, LockModel
 
 ALL = -1  # the `host` of the rows that take all hosts together
@@ -23,6 +24,7 @@ NEEDED = ("time_s", "host", "hold_s", "wait_s", "retries", "failed")
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Conflicts: TypeAlias = tuple[Ints, Ints, NDArray[np.bool_]]  # times, rows, and whether each met a reservation
 
 
 def lock_counters(
@@ -62,50 +64,48 @@ def lock_counters(
     -----
     esxtop's CONS/s also counts guest I/Os that meet a reservation; `guest_io` gives those.
     """
-    run = _Served.of(served, model)
+    return counters(Served.of(served, model), interval_s, end_s)
+
+
+def counters(run: Served, interval_s: float | None = None, end_s: float | None = None) -> pd.DataFrame:
+    """Lock traffic per interval and host of served requests; see `lock_counters`."""
     end_ns = run.last_ns if end_s is None else _span(end_s, "end_s")
     step_ns = max(end_ns, 1) if interval_s is None else _span(interval_s, "interval_s")
     borders = np.append(np.arange(0, max(end_ns, 1), step_ns, dtype=np.int64), np.int64(max(end_ns, 1)))
-    conflict_ns, row, reserved = run.conflicts()
+    conflicts = run.conflicts()
     parts = []
     for host in [*np.unique(run.host).tolist(), ALL]:
-        mine = np.ones(run.host.size, bool) if host == ALL else run.host == host
-        locks, met = mine & ~run.failed, mine[row]
-        grants = run.grant_ns[locks & run.reserved]
-        columns = {
+        part = traffic(run, borders, conflicts, None if host == ALL else host)
+        length_s = np.diff(borders) / NS
+        part.insert(0, "time_s", borders[:-1] / NS)
+        part.insert(1, "end_s", borders[1:] / NS)
+        part.insert(2, "host", host)
+        part.insert(5, "resv_per_s", part["reservations"] / length_s)
+        part.insert(7, "cons_per_s", part["conflicts"] / length_s)
+        parts.append(part)
+    return pd.concat(parts).sort_values("time_s", kind="stable", ignore_index=True)
+
+
+def traffic(run: Served, borders: Ints, conflicts: Conflicts, host: int | None = None) -> pd.DataFrame:
+    """Lock traffic of one host, or of all, between borders of time [ns]; columns as `lock_counters` has them."""
+    conflict_ns, row, reserved = conflicts
+    mine = np.ones(run.host.size, bool) if host is None else run.host == host
+    locks, met = mine & ~run.failed, mine[row]
+    grants = run.grant_ns[locks & run.reserved]
+    spans = Spans.of(grants, run.hold_ns[locks & run.reserved])
+    waits = quantiles(run.wait_ns[mine] / NS, np.searchsorted(run.time_ns[mine], borders), tuple(SHARES.values()))
+    return pd.DataFrame(
+        {
             "requests": _count(run.time_ns[mine], borders),
             "reservations": _count(grants, borders),
             "conflicts": _count(conflict_ns[met & reserved], borders),
             "ats": _count(run.grant_ns[locks & ~run.reserved], borders),
             "miscompares": _count(conflict_ns[met & ~reserved], borders),
+            "reserved_fraction": np.diff(spans.before(borders)) / np.diff(borders),
+            **dict(zip(SHARES, waits, strict=True)),
             "failed": _count(run.time_ns[mine & run.failed], borders),
         }
-        length_s = np.diff(borders) / NS
-        spans = _Spans.of(grants, run.hold_ns[locks & run.reserved])
-        waits = np.split(run.wait_ns[mine] / NS, np.searchsorted(run.time_ns[mine], borders[1:-1]))
-        inside = [
-            part[run_time < end_ns] for part, run_time in zip(waits, _split(run.time_ns[mine], borders), strict=True)
-        ]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "time_s": borders[:-1] / NS,
-                    "end_s": borders[1:] / NS,
-                    "host": host,
-                    "requests": columns["requests"],
-                    "reservations": columns["reservations"],
-                    "resv_per_s": columns["reservations"] / length_s,
-                    "conflicts": columns["conflicts"],
-                    "cons_per_s": columns["conflicts"] / length_s,
-                    "ats": columns["ats"],
-                    "miscompares": columns["miscompares"],
-                    "reserved_fraction": np.diff(spans.before(borders)) / np.diff(borders),
-                    **{name: [quantile(part, share) for part in inside] for name, share in SHARES.items()},
-                    "failed": columns["failed"],
-                }
-            )
-        )
-    return pd.concat(parts).sort_values("time_s", kind="stable", ignore_index=True)
+    )
 
 
 def retries_histogram(served: pd.DataFrame) -> pd.DataFrame:
@@ -162,7 +162,14 @@ def guest_io(
     the reservation met is spread as renewal theory says, and no second reservation is met on the way. I/Os have no
     limit of retries here. Under `ats` no I/O meets anything.
     """
-    run = _Served.of(served, model)
+    return guest_delays(Served.of(served, model), io_per_s, end_s, backoff_s)
+
+
+def guest_delays(
+    run: Served, io_per_s: ArrayLike, end_s: float | None = None, backoff_s: float | None = None
+) -> pd.DataFrame:
+    """Guest I/Os that meet a reservation of another host; see `guest_io`."""
+    model = run.model
     rates = np.asarray(io_per_s, np.float64)
     hosts = int(run.host.max()) + 1 if run.host.size else 1
     if rates.ndim != 1 or rates.size < hosts:
@@ -223,8 +230,20 @@ def met_delay(hold_s: Floats, backoff_s: float, distribution: str) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
-    """A served frame in whole nanoseconds."""
+class Served:
+    """Served requests of one LUN in order of the times at which they were made, in whole nanoseconds.
+
+    Attributes
+    ----------
+    model : LockModel
+        They were served by.
+    time_ns, host, hold_ns, wait_ns, retries, failed : (n,) array
+        As the columns that `clonesim.lock_queue` gives.
+    reserved : (n,) bool array
+        Requests that asked for a reservation of the LUN in the end.
+    met : tuple of two (m,) int64 arrays, optional
+        Times and rows of the conflicts, where they are known; else they are drawn anew. [ns, 1]
+    """
 
     model: LockModel
     time_ns: Ints
@@ -233,10 +252,12 @@ class _Served:
     wait_ns: Ints
     retries: Ints
     failed: NDArray[np.bool_]
-    reserved: NDArray[np.bool_]  # granted with a reservation of the LUN
+    reserved: NDArray[np.bool_]
+    met: tuple[Ints, Ints] | None = None
 
     @classmethod
-    def of(cls, served: pd.DataFrame, model: LockModel) -> _Served:
+    def of(cls, served: pd.DataFrame, model: LockModel) -> Served:
+        """Of a frame that `clonesim.lock_queue` gave."""
         missing = [name for name in NEEDED if name not in served]
         if missing:
             have = ", ".join(map(str, served.columns)) or "none"
@@ -252,19 +273,28 @@ class _Served:
 
     @property
     def grant_ns(self) -> Ints:
+        """When the lock was granted, or the request given up. [ns]"""
         return self.time_ns + self.wait_ns
 
     @property
     def last_ns(self) -> int:
+        """When the last lock was released, or request given up. [ns]"""
         ends = self.grant_ns + np.where(self.failed, 0, self.hold_ns)
         return int(ends.max()) if ends.size else 0
 
-    def conflicts(self) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    def conflicts(self) -> Conflicts:
         """Times of all conflicts, their rows, and whether each met a reservation; in order of time."""
+        at_ns, row = self.met or self._drawn()
+        order = np.lexsort((row, at_ns))
+        locks = ~self.failed & self.reserved
+        spans = Spans.of(self.grant_ns[locks], self.hold_ns[locks])
+        return at_ns[order], row[order], spans.cover(at_ns[order])
+
+    def _drawn(self) -> tuple[Ints, Ints]:
         count = int(self.retries.sum())
         at_ns, row = np.empty(count, np.int64), np.empty(count, np.int64)
         if not self.time_ns.size or not self.model.contended:
-            return at_ns, row, np.empty(count, bool)
+            return at_ns, row
         wrong = conflict_times(
             *(self.time_ns, self.host, self.hold_ns, int(self.host.max()) + 1, self.model.key, self.model.backoff_ns),
             *(DISTRIBUTIONS[self.model.distribution], self.wait_ns, self.retries, self.failed, at_ns, row),
@@ -273,14 +303,11 @@ class _Served:
             allowed = f"row {wrong} waits as {self.model.name!r} with these parameters and this seed does not let it"
             remedy = "Give all rows of the LUN in their order, and the model that served them."
             raise ParameterError("served.wait_s", float(self.wait_ns[wrong] / NS), allowed, remedy)
-        order = np.lexsort((row, at_ns))
-        locks = ~self.failed & self.reserved
-        spans = _Spans.of(self.grant_ns[locks], self.hold_ns[locks])
-        return at_ns[order], row[order], spans.cover(at_ns[order])
+        return at_ns, row
 
 
 @dataclass(frozen=True, slots=True)
-class _Spans:
+class Spans:
     """Stretches of time that do not overlap, in order."""
 
     start: Ints
@@ -288,7 +315,8 @@ class _Spans:
     total: Ints  # before each
 
     @classmethod
-    def of(cls, start: Ints, length: Ints) -> _Spans:
+    def of(cls, start: Ints, length: Ints) -> Spans:
+        """In any order."""
         order = np.argsort(start, kind="stable")
         return cls(start[order], length[order], np.concatenate([[0], np.cumsum(length[order])]))
 
@@ -311,10 +339,6 @@ class _Spans:
 
 def _count(times: Ints, borders: Ints) -> Ints:
     return np.diff(np.searchsorted(np.sort(times), borders, side="left")).astype(np.int64)
-
-
-def _split(times: Ints, borders: Ints) -> list[Ints]:
-    return np.split(times, np.searchsorted(times, borders[1:-1]))
 
 
 def _span(seconds: float, name: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "622aef1bde30f67c"
+KERNELS = "6387344dc687be3b"
 
 FIFO = 0
 

@@ -113,13 +113,6 @@ def model_of(locking: str | LockModel, parameters: dict[str, Any]) -> LockModel:
     return locking
 
 
-def locking_code(locking: str) -> int:
-    """Code of a locking without contention, for callers that know no hosts: FIFO, or a ParameterError."""
-    if locking != "fifo":
-        raise ParameterError("locking", locking, "allowed are 'fifo'")
-    return FIFO
-
-
 def lock_waits(
     time_ns: Ints, host: Ints, hold_ns: Ints, locking: int | LockModel = FIFO, hosts: int | None = None
 ) -> Waits:

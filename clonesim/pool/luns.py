@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,15 @@ from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
 from clonesim.lun.datastore import Fill, fill, in_order
 from clonesim.lun.frames import lun_frame, peaks
+from clonesim.lun.lock_run import LockRun, run_locks_loaded
+from clonesim.lun.lock_traffic import lock_requests, lock_traffic
+from clonesim.lun.operations import GROWTH, POWER_ON, Operations
+from clonesim.lun.run_frames import lock_frame, operation_frame
 from clonesim.lun.space import FixedSpace, fixed_space
+from clonesim.pool.array_stage import ArrayStage
 from clonesim.pool.clones import DEMAND, Batch
 from clonesim.pool.replicates import Replicate
+from clonesim.pool.timeline import Timeline
 from clonesim.scenario.model import Scenario
 from clonesim.units import GIB, format_size
 
@@ -37,6 +44,8 @@ class LunResult:
         What lies there beside the deltas.
     hours, peaks : DataFrame
         As `run.luns` and `run.peaks`.
+    locks, operations : DataFrame
+        As `run.locks` and `run.operations`.
     time_s, clone, host : (n,) arrays
         Growth steps that took place, the files' creation left out, in order of time and clone.
     """
@@ -47,6 +56,8 @@ class LunResult:
     fixed: FixedSpace
     hours: pd.DataFrame
     peaks: pd.DataFrame
+    locks: pd.DataFrame
+    operations: pd.DataFrame
     time_s: NDArray[np.float64]
     clone: NDArray[np.int64]
     host: NDArray[np.int32]
@@ -54,14 +65,13 @@ class LunResult:
 
 def run_luns(scenario: Scenario, replicate: Replicate) -> list[LunResult]:
     """Put the clones of each LUN of one replicate together."""
-    return [
-        run_lun(scenario, lun, replicate.number, replicate.on(lun), replicate.demand(lun))
-        for lun in range(scenario.luns.count)
-    ]
+    demands = [replicate.demand(lun) for lun in range(scenario.luns.count)]
+    stage = ArrayStage.of(scenario, demands)
+    return [run_lun(scenario, lun, replicate, demand, stage) for lun, demand in enumerate(demands)]
 
 
 def run_lun(
-    scenario: Scenario, lun: int, replicate: int, batches: Sequence[Batch], demand: NDArray[np.int64]
+    scenario: Scenario, lun: int, replicate: Replicate, demand: NDArray[np.int64], stage: ArrayStage
 ) -> LunResult:
     """Put the clones of a LUN together.
 
@@ -69,32 +79,82 @@ def run_lun(
     ----------
     scenario : Scenario
         Says what the LUN is made of.
-    lun, replicate : int
+    lun : int
         Which one.
-    batches : sequence of Batch
-        All clones of this LUN, in any order; none if no clone lives there.
+    replicate : Replicate
+        Its clones, and what happens to them.
     demand : (minutes, 5) int64 array
         Their I/Os and bytes by minute, all together; columns `DEMAND`.
+    stage : ArrayStage
+        The array under the demand of all LUNs.
     """
-    clones = np.array(sorted(c for batch in batches for c in batch.job.clones), np.int64)
-    time_s, clone, host, size = (
-        np.concatenate([np.zeros(0, kind), *(getattr(batch, name) for batch in batches)])
-        for name, kind in STEPS.items()
-    )
-    order = in_order(time_s, clone)
-    time_s, clone, host, size = time_s[order], clone[order], host[order], size[order]
-    luns = scenario.luns
+    timeline, luns, horizon_s = replicate.timeline, scenario.luns, scenario.horizon_s
+    clones = np.flatnonzero(timeline.lun == lun)
+    others = timeline.operations.take(timeline.lun[timeline.operations.clone] == lun)
+    time_s, clone, host, size = _steps(replicate.on(lun))
     fixed = space_of(scenario, clones.size)
-    horizon_s = scenario.horizon_s
-    filled = fill(luns.size, fixed.fixed_bytes, clones, time_s, clone, size, horizon_s, luns.backing)
+    power_on = others.take(others.kind == POWER_ON)
+    filled = fill(
+        *(luns.size, fixed.fixed_bytes, clones, time_s, clone, size, horizon_s, luns.backing),
+        power_on_s=power_on.time_s,
+        power_on_clone=power_on.clone,
+    )
     happened = filled.accepted & (time_s > 0) & (size > 0)
     time_s, clone, host = time_s[happened], clone[happened], host[happened]
-    reads, writes, read_bytes, write_bytes, _ = (demand[:, k] for k in range(len(DEMAND)))
-    hours = lun_frame(filled, time_s, host, reads, writes, lun, replicate, luns.backing)
-    worst = peaks(reads, writes, lun, replicate, read_bytes, write_bytes)
+    growth = Operations(time_s, clone, host, np.full(time_s.size, GROWTH, np.int8))
+    locks = _locks(scenario, lun, timeline, Operations.of(growth, _while_up(others, filled)), stage)
+    asked, served = stage.asked[lun], stage.served[lun]
+    latency_s = np.where(asked.reads + asked.writes > 0, served.latency_p95_s + served.delay_s, np.nan)
+    name = {"lun": lun, "replicate": replicate.number}
+    reads, writes = asked.reads, asked.writes
+    hours = lun_frame(
+        filled,
+        time_s,
+        host,
+        asked.reads,
+        asked.writes,
+        **name,
+        where=luns.backing,
+        locks=locks,
+        latency_p95_s=latency_s,
+    )
     per_hour = demand.reshape(-1, 60, len(DEMAND)).sum(axis=1)
     hours["delta_read_iops"] = per_hour[:, DEMAND.index("delta_reads")] / 3600.0
-    return LunResult(lun, replicate, filled, fixed, hours, worst, time_s, clone, host)
+    worst = peaks(reads, writes, **name, read_bytes=asked.read_bytes, write_bytes=asked.write_bytes)
+    by_host = lock_frame(locks, lun, end_s=horizon_s)
+    by_host.insert(0, "replicate", np.int32(replicate.number))
+    by_kind = operation_frame(locks)
+    by_kind.insert(0, "lun", np.int32(lun))
+    by_kind.insert(0, "replicate", np.int32(replicate.number))
+    return LunResult(lun, replicate.number, filled, fixed, hours, worst, by_host, by_kind, time_s, clone, host)
+
+
+def _steps(batches: Sequence[Batch]) -> tuple[NDArray[Any], ...]:
+    """Growth steps of some batches in order of time and clone: the columns `STEPS`."""
+    columns = [
+        np.concatenate([np.zeros(0, kind), *(getattr(batch, name) for batch in batches)])
+        for name, kind in STEPS.items()
+    ]
+    order = in_order(columns[0], columns[1])
+    return tuple(column[order] for column in columns)
+
+
+def _while_up(operations: Operations, filled: Fill) -> Operations:
+    """Operations of clones that are not down, the failing power-on itself left out."""
+    if not operations.time_s.size:
+        return operations
+    halt_s = filled.halt_s[np.searchsorted(filled.clones, operations.clone)]
+    return operations.take(operations.time_s < halt_s)
+
+
+def _locks(scenario: Scenario, lun: int, timeline: Timeline, operations: Operations, stage: ArrayStage) -> LockRun:
+    luns = scenario.luns
+    traffic = lock_traffic(luns.backing, luns.locking, luns.locks, timeline.seed, timeline.replicate, lun)
+    requests = lock_requests(operations, traffic)
+    minutes = stage.asked[lun].reads.size
+    return run_locks_loaded(
+        requests, traffic, scenario.hosts.count, lambda commands: stage.latency_s(lun, commands), minutes
+    )
 
 
 def space_of(scenario: Scenario, clones: int) -> FixedSpace:

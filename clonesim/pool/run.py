@@ -21,7 +21,7 @@ from clonesim.pool.run_files import save_run
 from clonesim.scenario.model import Scenario
 from clonesim.units import format_size
 
-FRAMES = ("growth", "increments", "sources", "luns", "peaks", "halts")
+FRAMES = ("growth", "increments", "sources", "luns", "peaks", "halts", "locks", "operations", "outages")
 SHARES = {"delta_p5_bytes": 0.05, "delta_p50_bytes": 0.5, "delta_p95_bytes": 0.95}  # quantiles told of deltas
 TOP_SOURCES = 10
 
@@ -55,6 +55,14 @@ class Run:
         The worst minute per LUN and day, as `clonesim.lun.peaks` says.
     halts : DataFrame
         A row per desktop that went down because its datastore was full.
+    locks : DataFrame
+        A row per replicate, LUN and host (-1: all hosts together), as `clonesim.lun.lock_frame` says, over the whole
+        time: RESV/s, CONS/s, reserved fraction, waits, failed requests.
+    operations : DataFrame
+        A row per replicate, LUN and kind of operation, as `clonesim.lun.operation_frame` says: lock requests, conflicts,
+        failures and how long an operation took to get its locks.
+    outages : DataFrame
+        A row per time that a host was down, as `clonesim.pool.storm_frame.outage_frame` says.
     fills : tuple of Fill
         The datastores, in order of replicate and LUN.
     fixed : FixedSpace
@@ -76,6 +84,9 @@ class Run:
     luns: pd.DataFrame
     peaks: pd.DataFrame
     halts: pd.DataFrame
+    locks: pd.DataFrame
+    operations: pd.DataFrame
+    outages: pd.DataFrame
     fills: tuple[Fill, ...]
     fixed: FixedSpace
     refused_operations: int
@@ -136,14 +147,24 @@ class Run:
             "written_a_desktop_day_bytes": float(last["written_bytes"].sum()) / desktop_days,
             "guest_used_mean_bytes": float(last["guest_used_bytes"].mean()),
             "growth_steps": len(self.increments),
-            "reservations_a_second_max": float(self.luns["reservations"].max()) / 3600.0,
+            "locks_a_second_max": float((self.luns["reservations"] + self.luns["ats"]).max()) / 3600.0,
+            "conflicts_a_second_max": float((self.luns["conflicts"] + self.luns["miscompares"]).max()) / 3600.0,
             "reserved_fraction_max": float(self.luns["reserved_fraction"].max()),
             "wait_p99_max_s": float(self.luns["wait_p99_s"].max()),
+            "locks_failed": int(self.luns["locks_failed"].sum()),
             "iops_max60": float(self.peaks["iops"].max()),
+            "latency_p95_max_s": float(self.luns["latency_p95_s"].max()),
             "refused_operations": self.refused_operations,
             "refused_logons": self.refused_logons,
         }
         return found | self._outages() | {"sources": self.source_shares.head(TOP_SOURCES).to_dict()}
+
+    @cached_property
+    def storms(self) -> pd.DataFrame:
+        """How long the pool's storms last, as `clonesim.pool.storm_frame` says."""
+        from clonesim.pool.storm_frame import storm_frame
+
+        return storm_frame(self.scenario)
 
     @cached_property
     def source_bytes(self) -> pd.DataFrame:
@@ -205,7 +226,7 @@ class Run:
             "replicates": self.replicates,
             "frames_hash": self.hash,
         }
-        tables = {name: getattr(self, name) for name in FRAMES}
+        tables = {name: getattr(self, name) for name in FRAMES} | {"storms": self.storms}
         if self.band is not None:
             tables["band"] = self.band
         return save_run(folder, table_format, tables, about, self.summary)

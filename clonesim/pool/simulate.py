@@ -16,6 +16,7 @@ from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, so
 from clonesim.pool.luns import LunResult, check_start, run_luns
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run, joined
+from clonesim.pool.storm_frame import outage_frame
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
@@ -107,6 +108,9 @@ def _run(scenario: Scenario, seed: int, parts: Sequence[tuple[Replicate, list[Lu
         luns=joined([lun.hours for lun in luns]),
         peaks=joined([lun.peaks for lun in luns]),
         halts=halts_frame(luns),
+        locks=joined([lun.locks for lun in luns]),
+        operations=joined([lun.operations for lun in luns]),
+        outages=outage_frame(timelines),
         fills=tuple(lun.fill for lun in luns),
         fixed=luns[0].fixed,
         refused_operations=int(sum(int(batch.refused.sum()) for batch in batches)),

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from clonesim.guest.presence import Presence, Shared
 from clonesim.keys import generator
+from clonesim.lun.operations import VMOTION, Operations
 from clonesim.pool.calendar import DAY_S, Calendar
+from clonesim.pool.hosts import Hosts
+from clonesim.pool.moves import HostOutage, moves
 from clonesim.pool.placement import deal, deal_hosts
+from clonesim.pool.power import Restarts, interrupted, power_cycles, restart_operations
 from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats
 from clonesim.pool.storms import restarts, storms, windows
 from clonesim.pool.users import Sessions, most_at_a_time
@@ -20,39 +24,11 @@ from clonesim.pool.users import Sessions, most_at_a_time
 if TYPE_CHECKING:
     from clonesim.scenario.model import Scenario
 
+__all__ = ["LONGEST_WAIT_S", "Hosts", "Timeline", "after_logoff"]
+
 LONGEST_WAIT_S = DAY_S  # a restart waits so long for users to log off, then happens all the same
 
 Times = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """Host of each clone over time.
-
-    Attributes
-    ----------
-    first : (clones,) int32 array
-        Host at the start.
-    clone, time_s, host : (moves,) int32, float64 and int32 arrays
-        Which clone moves when and to which host, in order of clone and time. No move yet: clones stay.
-    """
-
-    first: NDArray[np.int32]
-    clone: NDArray[np.int32]
-    time_s: Times
-    host: NDArray[np.int32]
-
-    @classmethod
-    def fixed(cls, first: NDArray[np.int32]) -> Self:
-        """Clones that stay where they are."""
-        none = np.zeros(0, np.int32)
-        return cls(first, none, np.zeros(0), none)
-
-    def at(self, clone: int, times_s: Times) -> NDArray[np.int32]:
-        """Host of one clone at these times; at the time of a move it is the new one. (n,) int32 array."""
-        mine = slice(*np.searchsorted(self.clone, (clone, clone + 1)))
-        places = np.concatenate([self.first[clone : clone + 1], self.host[mine]])
-        return places[np.searchsorted(self.time_s[mine], times_s, side="right")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +57,13 @@ class Timeline:
         Where clones run.
     lun : (clones,) int32 array
         Where their deltas lie.
+    operations : Operations
+        What takes locks beside growth, of the whole pool: power operations and lock breaks of restarts by the
+        hypervisor, vMotions. None where clones restart inside and no host goes down.
+    outages : tuple of HostOutage
+        When hosts were down, in order of time.
+    restarts : Restarts
+        Clones that were restarted by the hypervisor, in order of clone and time.
     """
 
     calendar: Calendar
@@ -94,9 +77,13 @@ class Timeline:
     session_clone: NDArray[np.int32]
     hosts: Hosts
     lun: NDArray[np.int32]
+    operations: Operations
+    outages: tuple[HostOutage, ...]
+    restarts: Restarts
     _rows: NDArray[np.int64]  # admitted sessions in order of clone and time
     _first_row: NDArray[np.int64]  # (clones + 1,) where each clone's rows begin
     _first_logon: NDArray[np.bool_]  # in the order of _rows
+    _in_guest: bool  # whether clones restart inside
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, replicate: int = 0) -> Self:
@@ -115,7 +102,7 @@ class Timeline:
         Raises
         ------
         ParameterError
-            If there are more dedicated users than seats, or the LUNs do not take the clones.
+            If there are more dedicated users than seats, the LUNs do not take the clones, or the last host would fail.
         """
         pool, users = scenario.pool, scenario.users
         calendar = Calendar.of(pool.start, pool.days, pool.time_zone, users.holidays)
@@ -129,7 +116,8 @@ class Timeline:
         first_logon[np.unique(pair, return_index=True)[1]] = True
         shared = storms(scenario, calendar, seed, replicate)
         lun = _luns(scenario)
-        return cls(
+        hosts = deal_hosts(lun, scenario.hosts.count)
+        drawn = cls(
             calendar=calendar,
             seed=seed,
             replicate=replicate,
@@ -139,12 +127,18 @@ class Timeline:
             boot_window_s=scenario.storms.boot_window,
             sessions=sessions,
             session_clone=got,
-            hosts=Hosts.fixed(deal_hosts(lun, scenario.hosts.count)),
+            hosts=Hosts.fixed(hosts),
             lun=lun,
+            operations=Operations.none(),
+            outages=(),
+            restarts=Restarts.none(),
             _rows=rows,
             _first_row=np.searchsorted(got[rows], np.arange(pool.clones + 1)).astype(np.int64),
             _first_logon=first_logon,
+            _in_guest=scenario.storms.restart == "guest",
         )
+        storm_days = scenario.storms.host_failures or scenario.storms.maintenance
+        return drawn if drawn._in_guest and not storm_days else drawn._with_moves(scenario)
 
     @property
     def clones(self) -> int:
@@ -175,14 +169,21 @@ class Timeline:
         mine = slice(self._first_row[clone], self._first_row[clone + 1])
         rows = self._rows[mine]
         start, end, user = self.sessions.start_s[rows], self.sessions.end_s[rows], self.sessions.user[rows]
-        return Presence(
-            boots_s=self._boots(clone, start, end),
+        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        boots = self._boots(clone, start, end) if self._in_guest else np.zeros(0)
+        presence = Presence(
+            boots_s=boots,
             session_start_s=start,
             session_end_s=end,
             session_user=user.astype(np.int64),
             session_intensity=self.sessions.intensity[user],
             first_logon=self._first_logon[mine],
         )
+        if not own.clone.size:
+            return presence
+        while_up = ~((boots[:, None] >= own.down_s) & (boots[:, None] < own.up_s)).any(axis=1)
+        boots = np.union1d(boots[while_up], own.boot_s[own.booted])
+        return interrupted(presence, own.down_s, own.up_s, boots[boots < self.calendar.horizon_s])
 
     def events(self, clone: int) -> Shared:
         """The pool's storms as one clone takes part in them: at a random time of each window, with the same sizes.
@@ -202,12 +203,32 @@ class Timeline:
         return replace(self.shared, events=mine)
 
     def _boots(self, clone: int, start: Times, end: Times) -> Times:
+        boots = np.unique(self._wanted(clone, start, end))
+        return boots[boots < self.calendar.horizon_s]
+
+    def _wanted(self, clone: int, start: Times, end: Times) -> Times:
+        """When a clone may be restarted, by storm; its first boot first."""
         delay = generator(self.seed, self.replicate, clone, "clone:boots").random(self.restarts_s.size)
         wanted = self.restarts_s + delay * self.boot_window_s
         boots = after_logoff(wanted, start, end)
         boots[0] = min(wanted[0], start[0]) if start.size else wanted[0]
-        boots = np.unique(boots)
-        return boots[boots < self.calendar.horizon_s]
+        return boots
+
+    def _with_moves(self, scenario: Scenario) -> Self:
+        """The same with restarts by the hypervisor, failures and maintenance of hosts."""
+        horizon_s = self.calendar.horizon_s
+        moved = moves(scenario, self.calendar, self.hosts.first, self.seed, self.replicate)
+        found = [moved.restarts]
+        if not self._in_guest:
+            start, end = self.sessions.start_s[self._rows], self.sessions.end_s[self._rows]
+            borders = zip(self._first_row[:-1], self._first_row[1:], strict=True)
+            ready = [self._wanted(clone, start[a:b], end[a:b]) for clone, (a, b) in enumerate(borders)]
+            found.append(power_cycles(scenario, np.stack(ready, axis=1)))
+        settled = Restarts.of(*found).settled(horizon_s)
+        codes = np.full(moved.vmotion_s.size, VMOTION, np.int8)
+        vmotions = Operations(moved.vmotion_s, moved.vmotion_clone, moved.vmotion_host, codes)
+        operations = Operations.of(restart_operations(settled, moved.hosts, horizon_s), vmotions)
+        return replace(self, hosts=moved.hosts, operations=operations, outages=moved.outages, restarts=settled)
 
 
 def _luns(scenario: Scenario) -> NDArray[np.int32]:

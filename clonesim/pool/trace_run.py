@@ -14,7 +14,9 @@ from clonesim.delta import Delta, replay
 from clonesim.errors import ParameterError
 from clonesim.ingest import Trace, read_trace
 from clonesim.lun.intervals import NS, edges, lock_intervals, quantile
-from clonesim.lun.locks import lock_waits, locking_code
+from clonesim.lun.lock_frames import Served, traffic
+from clonesim.lun.lock_model import LockModel, lock_model
+from clonesim.lun.locks import lock_waits
 from clonesim.pool.curve import Curve, growth_rows
 from clonesim.pool.labels import trace_label, trace_note
 from clonesim.pool.placement import Placement, place
@@ -46,7 +48,9 @@ class TraceRun:
     locks : DataFrame
         A row per LUN and interval: `lun`, `time_s`, `end_s`; `used_bytes`, sum of the delta files on it at the end [B];
         `increments`; `reservations`, `reservations_per_s`, `reserved_fraction`, `wait_p50_s`, `wait_p99_s`,
-        `wait_max_s` as `clonesim.lun.intervals.lock_intervals` defines them.
+        `wait_max_s` as `clonesim.lun.intervals.lock_intervals` defines them. With a locking that hosts contend for also
+        `conflicts`, `ats`, `miscompares`, `failed` as `clonesim.lun.lock_counters` has them, and reservations are those
+        of the LUN.
     clones : DataFrame
         A row per clone: `clone`, `disk`, `lun`, `host`, `start_s`, `delta_bytes` at the end, `increments`.
     delta : Delta
@@ -145,7 +149,8 @@ def run_trace(
     capacity : str or int, optional
         Size of the desktop's disk; see `clonesim.replay` for the default. [B]
     locking : str, default "fifo"
-        See `clonesim.lock_queue`.
+        `fifo`, the ideal lock, or one that hosts contend for; see `clonesim.lock_queue`. Its other parameters are the
+        catalog's, and its draws those of the seed.
     locks_per_grow : int, optional
         Locks that one growth step takes, one after the other; by default the catalog's `locks.locks_per_grow`. [1]
     **parameters
@@ -180,9 +185,10 @@ def run_trace(
     cited_hold = catalog.parameters("locks")["hold"]
     hold_s = cited_hold.default if hold is None else cited_hold.check(parse_duration(hold, "hold"), "hold")
     locks = catalog.value("locks", "locks_per_grow") if locks_per_grow is None else locks_per_grow
-    lock = _Lock(locking_code(locking), round(hold_s * NS), _count("locks", "locks_per_grow", locks))
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ParameterError("seed", seed, "allowed are whole numbers from 0 up")
+    models = [lock_model(locking, seed=seed, lun=number) for number in range(n_luns)]
+    lock = _Lock(round(hold_s * NS), _count("locks", "locks_per_grow", locks), n_hosts)
     if not isinstance(trace, Trace):
         trace = read_trace(trace)
     check_one_disk(trace)
@@ -195,7 +201,10 @@ def run_trace(
     placed = place(n_clones, n_luns, n_hosts, window_ns, seed)
     time_ns, clone = _increments(curve.step_ns, placed)
     lun = placed.lun[clone]
-    queues = [_serve(time_ns[lun == number], lock) for number in range(n_luns)]
+    queues = [
+        _serve(time_ns[lun == number], placed.host[clone[lun == number]], lock, models[number])
+        for number in range(n_luns)
+    ]
     end_ns = max([curve.end_ns + window_ns, *(queue.end_ns for queue in queues)])
     if end_ns // interval_ns >= (most := min(MOST_INTERVALS, MOST_SIZES // n_clones)):
         allowed = f"a run of {end_ns / NS:g} s with {n_clones} clones would have more than {most} intervals"
@@ -225,6 +234,7 @@ def run_trace(
             "locking": locking,
             "hold_s": lock.hold_ns / NS,
             "locks_per_grow": lock.per_grow,
+            **_drawn_by(models[0]),
         },
         growth=growth,
         increments=_increment_rows(time_ns, clone, placed, wait_ns),
@@ -265,26 +275,45 @@ def _count(topic: str, name: str, value: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Lock:
-    code: int
     hold_ns: int
     per_grow: int
+    hosts: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Queue:
     """Lock requests of one LUN, in order of time."""
 
-    request_ns: NDArray[np.int64]
-    wait_ns: NDArray[np.int64]
+    served: Served
     end_ns: int  # when the last lock is released
 
+    @property
+    def request_ns(self) -> NDArray[np.int64]:
+        return self.served.time_ns
 
-def _serve(time_ns: NDArray[np.int64], lock: _Lock) -> _Queue:
-    request_ns = np.repeat(time_ns, lock.per_grow)
+    @property
+    def wait_ns(self) -> NDArray[np.int64]:
+        return self.served.wait_ns
+
+
+def _drawn_by(model: LockModel) -> dict[str, Any]:
+    """What conflicts and back-offs rest on."""
+    if not model.contended:
+        return {}
+    found: dict[str, Any] = {"tries": model.tries, "backoff_s": model.backoff_ns / NS}
+    found |= {"backoff_distribution": model.distribution}
+    if model.clusters > 1:
+        found |= {"ats_clusters": model.clusters, "ats_affinity": model.affinity}
+    return found | ({"ats_fallback_after": model.fallback_after} if model.name == "ats+scsi" else {})
+
+
+def _serve(time_ns: NDArray[np.int64], host: NDArray[np.int32], lock: _Lock, model: LockModel) -> _Queue:
+    request_ns, whose = np.repeat(time_ns, lock.per_grow), np.repeat(host.astype(np.int64), lock.per_grow)
     hold_ns = np.full(request_ns.size, lock.hold_ns)
-    wait_ns, _, _ = lock_waits(request_ns, np.zeros(request_ns.size, np.int64), hold_ns, lock.code)
-    end_ns = int((request_ns + wait_ns + hold_ns).max()) if request_ns.size else 0
-    return _Queue(request_ns, wait_ns, end_ns)
+    wait_ns, retries, failed = lock_waits(request_ns, whose, hold_ns, model, lock.hosts)
+    reserved = retries >= model.fallback_after
+    served = Served(model, request_ns, whose, hold_ns, wait_ns, retries, failed, reserved)
+    return _Queue(served, served.last_ns)
 
 
 def _increments(step_ns: NDArray[np.int64], placed: Placement) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -315,7 +344,7 @@ def _increment_rows(
 def _lock_rows(borders: NDArray[np.int64], used: NDArray[np.int64], queues: list[_Queue], lock: _Lock) -> pd.DataFrame:
     parts = []
     for number, queue in enumerate(queues):
-        part = lock_intervals(borders, queue.request_ns, queue.wait_ns, lock.hold_ns)
+        part = _traffic(borders, queue.served, lock)
         part.insert(0, "lun", np.full(len(part), number, np.int32))
         part.insert(1, "time_s", borders[:-1] / NS)
         part.insert(2, "end_s", borders[1:] / NS)
@@ -323,6 +352,15 @@ def _lock_rows(borders: NDArray[np.int64], used: NDArray[np.int64], queues: list
         part.insert(4, "increments", np.diff(np.searchsorted(queue.request_ns, borders)) // lock.per_grow)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def _traffic(borders: NDArray[np.int64], served: Served, lock: _Lock) -> pd.DataFrame:
+    if not served.model.contended:
+        return lock_intervals(borders, served.time_ns, served.wait_ns, lock.hold_ns)
+    part = traffic(served, borders, served.conflicts())
+    part.insert(1, "reservations_per_s", part["reservations"] / (np.diff(borders) / NS))
+    names = ["reservations", *LOCK_COLUMNS, "conflicts", "ats", "miscompares", "failed"]
+    return part[names]
 
 
 def _caption(asked: dict[str, Any], label: str) -> str:

@@ -15,7 +15,7 @@ from clonesim.scenario.model import SECTIONS, Scenario
 
 WIDTH = 118
 QUOTED = {"B", "s", "time", "name"}
-BRACKETED_UNIT = re.compile(r" \[(1|B|s|d|h|1/d)\](?= |$)")
+BRACKETED_UNIT = re.compile(r" \[(1|B|s|d|h|1/d|MHz)\](?= |$)")
 ATTRIBUTE = re.compile(r"^(\w+(?:, \w+)*) : .*$")
 
 

@@ -16,7 +16,7 @@ from clonesim.scenario.catalog import DEFAULT_SCENARIO, presets
 from clonesim.scenario.fields import Section
 from clonesim.scenario.model import SECTIONS, Scenario, Start, ZoneShare
 
-NESTED = {"sources", "parameters", "start"}  # tables inside tables: merged key by key
+NESTED = {"sources", "parameters", "start", "locks"}  # tables inside tables: merged key by key
 KEYS = (*SECTIONS, "strategy")
 INNER: dict[str, type[Section]] = {"start": Start, "time_zones": ZoneShare}
 CHOOSING = {"guest", "workload", "platform"}  # tables whose name chooses the defaults of the others

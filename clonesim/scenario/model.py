@@ -16,10 +16,11 @@ from clonesim.scenario import catalog
 from clonesim.scenario.desktop import Guest, Start, Workload
 from clonesim.scenario.fields import Section
 from clonesim.scenario.people import Pool, Storms, Users, ZoneShare
-from clonesim.scenario.storage import DeltaDisk, Hosts, Luns, Platform, format_parameters
+from clonesim.scenario.storage import ArrayDisks, DeltaDisk, Hosts, Luns, Platform, format_parameters
 
 __all__ = [
     "SECTIONS",
+    "ArrayDisks",
     "DeltaDisk",
     "Guest",
     "Hosts",
@@ -40,7 +41,7 @@ class Scenario(BaseModel):
 
     Attributes
     ----------
-    pool, users, guest, workload, delta, luns, hosts, storms, platform
+    pool, users, guest, workload, delta, luns, array, hosts, storms, platform
         The tables, in base units.
     strategy : tuple
         Strategies for statelessness; empty: clones keep what they write.
@@ -53,6 +54,7 @@ class Scenario(BaseModel):
     workload: Workload = Field(default_factory=Workload)
     delta: DeltaDisk = Field(default_factory=DeltaDisk)
     luns: Luns = Field(default_factory=Luns)
+    array: ArrayDisks = Field(default_factory=ArrayDisks)
     hosts: Hosts = Field(default_factory=Hosts)
     storms: Storms = Field(default_factory=Storms)
     platform: Platform = Field(default_factory=Platform)
@@ -68,10 +70,15 @@ class Scenario(BaseModel):
             users = users.filled(count=pool.clones * users.users_per_clone if people else 0)
         backing = luns.backing or usual_backing(kind, delta.format)
         luns = luns.filled(backing=backing, count=luns.count or -(-pool.clones // luns.clones_per_lun))
+        luns = luns.filled(locking=luns.locking or usual_locking(backing))
         delta = delta.filled(format=delta.format or usual_format(kind, backing))
         with suppress(ParameterError):  # the rules tell it
             delta = delta.filled(parameters=format_parameters(delta.format, delta.parameters))
-        for name, section in (("users", users), ("luns", luns), ("delta", delta)):
+        array = self.array.filled(
+            raid=self.array.raid or usual_raid(backing),
+            disk_size=self.array.disk_size or catalog.value("arrays", f"{self.array.media}.disk_size"),
+        )
+        for name, section in (("users", users), ("luns", luns), ("delta", delta), ("array", array)):
             self.__dict__[name] = section
         return self
 
@@ -97,6 +104,7 @@ SECTIONS: dict[str, type[Section]] = {
     "workload": Workload,
     "delta": DeltaDisk,
     "luns": Luns,
+    "array": ArrayDisks,
     "hosts": Hosts,
     "storms": Storms,
     "platform": Platform,
@@ -108,6 +116,18 @@ def usual_backing(platform: dict[str, catalog.Parameter], format_: str | None) -
     usual = platform["backing"]
     choices = [str(usual.default), *map(str, usual.range)]
     return next((name for name in choices if format_ is None or fits(format_, name, platform)), choices[0])
+
+
+def usual_locking(backing: str) -> str | None:
+    """How hosts take the locks of a backing, as it is usual; None where no such lock is known."""
+    usual = catalog.group("backings", backing).get("locking")
+    return str(usual.default) if usual else None
+
+
+def usual_raid(backing: str) -> str:
+    """A backing that makes copies itself has bare disks below it; others the catalog's usual RAID level."""
+    copies = float(catalog.value("backings", f"{backing}.redundancy"))
+    return "raid-0" if copies > 1 else str(catalog.value("arrays", "array.raid"))
 
 
 def usual_format(platform: dict[str, catalog.Parameter], backing: str) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 import zoneinfo
 from typing import Any, ClassVar
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from clonesim.errors import ParameterError, nearest
 from clonesim.scenario.fields import Section, cited, day
@@ -127,9 +127,7 @@ class Users(Section):
     @field_validator("holidays", mode="before")
     @classmethod
     def _days(cls, value: Any) -> tuple[dt.date, ...]:
-        if not isinstance(value, (list, tuple)):
-            raise ParameterError("users.holidays", value, "a list of dates is needed", "Write ['2026-12-25'].")
-        return tuple(sorted({day(one, f"users.holidays[{n}]") for n, one in enumerate(value)}))
+        return _dates(value, "users.holidays", "2026-12-25")
 
     @field_validator("time_zones", mode="before")
     @classmethod
@@ -177,8 +175,17 @@ class Storms(Section):
         Factor on the sizes of patches and feature updates, which the catalog tells by OS. [1]
     patch_spread : float
         Sigma of the lognormal of the months' patch sizes. [1]
+    restart : str
+        How those storms restart a clone: "guest" (inside) or "power-cycle" (by the hypervisor, which takes locks and a
+        place among the power operations).
+    host_failure_at, maintenance_at : float
+        Time of day at which a host fails, and at which the maintenance of the hosts starts. [s]
     feature_update : date or None
         Day of a service pack or feature update, if there is one.
+    host_failures : tuple of date
+        Days on each of which one host fails.
+    maintenance : tuple of date
+        Days on which all hosts are emptied and restarted, one after the other.
     """
 
     table: ClassVar[str] = "storms"
@@ -198,9 +205,26 @@ class Storms(Section):
     definitions_size: int = cited("storms:definitions_size")
     patch_factor: float = cited("storms:patch_factor")
     patch_spread: float = cited("storms:patch_spread")
+    restart: str = cited("operations:restart")
+    host_failure_at: float = cited("operations:host_failure_at")
+    maintenance_at: float = cited("operations:maintenance_at")
     feature_update: dt.date | None = None
+    host_failures: tuple[dt.date, ...] = ()
+    maintenance: tuple[dt.date, ...] = ()
+
+    @field_validator("host_failures", "maintenance", mode="before")
+    @classmethod
+    def _days(cls, value: Any, info: ValidationInfo) -> tuple[dt.date, ...]:
+        return _dates(value, f"storms.{info.field_name}", "2026-02-16")
 
     @field_validator("feature_update", mode="before")
     @classmethod
     def _one_day(cls, value: Any) -> dt.date | None:
         return None if value is None else day(value, "storms.feature_update")
+
+
+def _dates(value: Any, path: str, example: str) -> tuple[dt.date, ...]:
+    """Days in order, each once."""
+    if not isinstance(value, (list, tuple)):
+        raise ParameterError(path, value, "a list of dates is needed", f"Write ['{example}'].")
+    return tuple(sorted({day(one, f"{path}[{n}]") for n, one in enumerate(value)}))

@@ -71,6 +71,24 @@ def _update_in_the_time_simulated(scenario: Scenario) -> Problems:
         yield Problem("storms.feature_update", str(when), allowed, "Choose a day within, or leave it out.")
 
 
+@reads("pool.start", "pool.days", "storms.host_failures", "storms.maintenance")
+def _hosts_down_in_the_time_simulated(scenario: Scenario) -> Problems:
+    storms, pool = scenario.storms, scenario.pool
+    for name, days in (("host_failures", storms.host_failures), ("maintenance", storms.maintenance)):
+        outside = [str(when) for when in days if not 0 <= (when - pool.start).days < pool.days]
+        if outside:
+            allowed = f"the pool is simulated for {pool.days} days from {pool.start}"
+            yield Problem(f"storms.{name}", outside, allowed, "Choose days within, or leave them out.")
+
+
+@reads("hosts.count", "storms.host_failures", "storms.maintenance")
+def _a_host_is_left(scenario: Scenario) -> Problems:
+    for name in ("host_failures", "maintenance"):
+        if getattr(scenario.storms, name) and scenario.hosts.count < 2:
+            allowed = "desktops of a host that is down run on another one, and there is one host"
+            yield Problem("hosts.count", scenario.hosts.count, allowed, f"Add hosts, or leave storms.{name} out.")
+
+
 @reads("users.count", "users.assignment", "users.users_per_clone", "pool.clones")
 def _a_clone_for_each_dedicated_user(scenario: Scenario) -> Problems:
     users = scenario.users
@@ -198,6 +216,17 @@ def _backings_of_the_platform(scenario: Scenario) -> Problems:
         )
 
 
+@reads("luns.locking", "luns.backing", "platform.name")
+def _lockings_of_the_backing(scenario: Scenario) -> Problems:
+    backing, locking = scenario.luns.backing, scenario.luns.locking
+    known = catalog.group("backings", backing).get("locking")
+    if known is None and locking is not None:
+        yield Problem("luns.locking", locking, f"{backing} has no locks that hosts contend for", "Leave it out.")
+    elif known is not None and locking not in known.range:
+        allowed = f"{backing} has {', '.join(known.range)}"
+        yield Problem("luns.locking", locking, allowed, f"Its usual one is {known.default!r}.")
+
+
 @reads("luns.backing", "delta.format", "platform.name")
 def _formats_of_the_backing(scenario: Scenario) -> Problems:
     backing, name = scenario.luns.backing, scenario.delta.format
@@ -247,6 +276,23 @@ def _hosts_of_a_replica(scenario: Scenario) -> Problems:
         others = [name for name, limit in ranges.items() if not limit or limit >= hosts]
         remedy = f"Set hosts.count to {most} or less, or luns.backing to {', '.join(others)}." if others else ""
         yield Problem("hosts.count", hosts, allowed, remedy)
+
+
+@reads("hosts.failures_tolerated", "hosts.count")
+def _one_host_is_left(scenario: Scenario) -> Problems:
+    hosts = scenario.hosts
+    if hosts.failures_tolerated >= hosts.count and "failures_tolerated" in hosts.model_fields_set:
+        most = hosts.count - 1
+        allowed = f"of {hosts.count} host{'s' if hosts.count > 1 else ''} at most {most} can fail"
+        yield Problem("hosts.failures_tolerated", hosts.failures_tolerated, allowed, f"Set it to {most} or less.")
+
+
+@reads("hosts.memory", "guest.memory", "guest.name")
+def _a_host_holds_a_desktop(scenario: Scenario) -> Problems:
+    hosts, guest = scenario.hosts, scenario.guest
+    if hosts.memory < guest.memory:
+        allowed = f"a host holds at least one desktop of {format_size(guest.memory)}"
+        yield Problem("hosts.memory", format_size(hosts.memory), allowed, "Raise it, or lower guest.memory.")
 
 
 def _backings(scenario: Scenario) -> list[str]:
@@ -300,6 +346,20 @@ def _not_full_at_once(scenario: Scenario) -> Problems:
         allowed += f", and {luns.reserve:g} of it is reserve" if luns.reserve else ""
         remedy = f"Set luns.size to '{_whole_gib(need / (1 - luns.reserve))}' or more."
         yield Problem("luns.size", format_size(luns.size), allowed, remedy)
+
+
+@reads("array.disks", "array.spares", "array.raid", "array.shared", "luns.count", "luns.backing")
+def _disks_for_the_luns(scenario: Scenario) -> Problems:
+    array, luns = scenario.array, scenario.luns.count
+    raid = catalog.group("arrays", array.raid)
+    mirrors, parity = raid["mirrors"].default, raid["parity"].default
+    parts = 1 if array.shared else luns
+    need = parts * (parity + 2 if parity else mirrors)
+    if array.disks - array.spares < need:
+        allowed = f"{array.raid} needs {need} disks" + ("" if array.shared else f" for {luns} LUNs of their own disks")
+        allowed += f" besides the {array.spares} spares" if array.spares else ""
+        other = "" if array.shared else ", or array.shared to true"
+        yield Problem("array.disks", array.disks, allowed, f"Set it to {need + array.spares} or more{other}.")
 
 
 @reads("strategy", "platform.name")

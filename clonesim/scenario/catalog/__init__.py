@@ -17,7 +17,7 @@ from clonesim.errors import ParameterError
 from clonesim.units import parse_duration, parse_size
 
 KINDS = ("paper", "vendor", "measured", "derived", "assumed")
-UNITS = ("B", "s", "1", "B/s", "clusters", "grains", "name", "1/s", "1/h", "1/d", "h", "d", "time")
+UNITS = ("B", "s", "1", "B/s", "clusters", "grains", "name", "1/s", "1/h", "1/d", "h", "d", "time", "MHz")
 DEFAULT_SCENARIO = "windows-11-office"
 FIELDS = ("default", "unit", "range", "source", "kind")
 
