@@ -148,7 +148,7 @@ def plan_density(
         sample = sample_pool(given, seed, replicates, executor=executor, processes=processes, progress=progress)
     else:
         check_sample(sample, given)
-    chosen = _densities(densities, sample.clones)
+    chosen = _densities(densities, sample.clones, asked.clones)
     return _plan(given, asked, sample, chosen)
 
 
@@ -180,12 +180,15 @@ def _plan(scenario: Scenario, limits: Limits, sample: PoolSample, densities: lis
     )
 
 
-def _densities(given: Sequence[int] | None, clones: int) -> list[int]:
+def _densities(given: Sequence[int] | None, clones: int, most: int | None = None) -> list[int]:
     if given is None:
         spread = np.concatenate([np.linspace(1, clones, CANDIDATES // 2), np.geomspace(1, clones, CANDIDATES)])
         found = np.unique(np.rint(spread).astype(int))
         keep = np.unique(np.rint(np.linspace(0, found.size - 1, min(CANDIDATES, found.size))).astype(int))
-        return [int(n) for n in found[keep]]
+        chosen = found[keep]
+        if most is not None and 1 < most < clones:
+            chosen[1:-1][np.abs(chosen[1:-1] - most).argmin()] = most  # the vendor's number is a candidate itself
+        return [int(n) for n in chosen]
     if not given or any(type(n) is not int or not 1 <= n <= clones for n in given) or list(given) != sorted(set(given)):
         allowed = f"whole numbers in ascending order, from 1 to the {clones} clones simulated, are needed"
         raise ParameterError("densities", list(given)[:10], allowed, "Raise pool.clones to look at more.")
@@ -275,7 +278,7 @@ def largest_within(frame: pd.DataFrame, column: str = "value", without: Sequence
     """
     counts = frame[~frame["metric"].isin(without)]
     over = counts[counts[column] > counts["limit"]]
-    numbers = np.sort(counts["n"].unique())
+    numbers = np.sort(frame["n"].unique())
     kept = numbers[~np.isin(numbers, over["n"].to_numpy())]
     largest = int(kept[-1]) if kept.size else 0
     above = over[over["n"] == numbers[numbers > largest].min(initial=np.iinfo(np.int64).max)]

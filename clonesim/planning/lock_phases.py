@@ -1,4 +1,4 @@
-"""What the clones of one LUN do to its lock in a phase of the pool's life: steady, boot storm, patch hour, host failure.
+"""What the clones of one LUN do to its lock in a phase: steady, boot storm, patch hour, host failure.
 
 A phase is made from a sampled pool: which of its clones grow when is as simulated, on which host they run is given.
 """
@@ -16,15 +16,17 @@ from clonesim.errors import ParameterError
 from clonesim.guest.presence import DAY_S
 from clonesim.keys import generator
 from clonesim.lun.operations import GROWTH, LOCK_BREAK, POWER_ON, Operations
+from clonesim.planning.array_load import ArrayLoad, array_load
 from clonesim.planning.pool_sample import PoolSample
 from clonesim.planning.storm_windows import STEADY as BETWEEN_STORMS
 from clonesim.planning.storm_windows import storm_windows
 from clonesim.pool.clones import DEMAND
-from clonesim.pool.storm_work import Work, array_load, serve_work, task
+from clonesim.pool.storm_work import Work, serve_work, task
 from clonesim.scenario import catalog
 
 TOPIC = "lock_map"
 MINUTE_S, HOUR_S = 60.0, 3600.0
+MANY = 1000.0  # boots in a minute, to see what the array can do
 STEADY, BOOT_STORM, PATCH_HOUR, HOST_FAILURE = "steady", "boot storm", "patch hour", "host failure"
 PHASES: Final = (STEADY, BOOT_STORM, PATCH_HOUR, HOST_FAILURE)
 
@@ -42,14 +44,13 @@ class Scene:
         What takes its lock, from 0 s on.
     length_s : float
         How long the phase lasts. [s]
-    demand : (minutes, 5) int64 array
-        I/Os and bytes that the array is asked for meanwhile, by all clones that share the LUN's disks; columns
-        `DEMAND`.
+    latency_s : (minutes,) float64 array
+        Mean latency of a command to the array in each minute. [s]
     """
 
     operations: Operations
     length_s: float
-    demand: Ints
+    latency_s: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,7 @@ class Phases:
         patches = windows.get("patches", np.zeros((0, 2)))
         self._patch_s = self._busiest(_hours(patches)) if len(patches) else None
         self._boot = task("boot")
-        self._load = array_load(sample.scenario, self._boot)
-        shared = sample.scenario.array.shared
-        self._capacity = self._load.capacity_iops / (1 if shared else sample.scenario.luns.count)
+        self._loads: dict[tuple[int, int], ArrayLoad] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -170,40 +169,60 @@ class Phases:
         mine = rank[self._clone[rows]]
         growth = _operations(self._time_s[rows] - start_s, mine, mine % hosts, GROWTH)
         first = int(start_s // MINUTE_S)
-        demand = self.sample.demand[0][first : first + int(HOUR_S // MINUTE_S)]
-        return Scene(Operations.of(growth), HOUR_S, demand * self._together(clones.size) // self.sample.clones)
+        load = self.load(clones.size, hosts)
+        demand = self.sample.demand[0][first : first + int(HOUR_S // MINUTE_S)] * load.together // self.sample.clones
+        return Scene(Operations.of(growth), HOUR_S, load.answer(demand).mean_s)
 
     def _boot_storm(self, clones: Ints, hosts: int, habits: Habits, rng: np.random.Generator) -> Scene:
         """All clones of the LUN are powered on, before those of any other LUN."""
         n = clones.size
+        load = self.load(n, hosts)
+        load = replace(load, places=load.lun_places)  # nobody else boots
         ready = habits.orders * (np.arange(n) + rng.random(n))
-        work = self._boots(ready, self.sample.scenario.platform.power, None, 0.0, rng)
+        work = self._boots(load, ready, self.sample.scenario.platform.power, None, 0.0, rng)
         host = np.arange(n) % hosts
         power_on = _operations(work.start_s, np.arange(n), host, POWER_ON)
         growth = self._boot_growth(clones, work.start_s, work.end_s, host, habits)
-        return Scene(Operations.of(power_on, growth), float(work.end_s.max()), self._boot_demand(work, 0.0))
+        return Scene(Operations.of(power_on, growth), float(work.end_s.max()), self._boot_latency(load, work, 0.0))
 
     def _host_failure(self, clones: Ints, hosts: int, habits: Habits, rng: np.random.Generator) -> Scene:
         """One host's clones are restarted by the others, those of other LUNs that share the disks among them."""
-        mine, all_of_host = -(-clones.size // hosts), -(-self._together(clones.size) // hosts)
+        load = self.load(clones.size, hosts)
+        mine, all_of_host = -(-clones.size // hosts), -(-load.together // hosts)
         place = np.arange(mine) * all_of_host // mine  # of this LUN's among all of the dead host
         target = np.arange(all_of_host) % (hosts - 1)
         ready = habits.orders * (np.arange(all_of_host) // (hosts - 1) + rng.random(all_of_host))
         broken_s = catalog.value("operations", "failure.lock_break")
         at_a_time = catalog.value("operations", "concurrency.ha_restarts")
-        work = self._boots(ready, at_a_time, target, broken_s, rng)
+        work = self._boots(load, ready, at_a_time, target, broken_s, rng)
         start, end, host = work.start_s[place], work.end_s[place], target[place]
         breaks = _operations(start, np.arange(mine), host, LOCK_BREAK)
         power_on = _operations(start + broken_s, np.arange(mine), host, POWER_ON)
         growth = self._boot_growth(clones[:mine], start + broken_s, end, host, habits)
-        return Scene(Operations.of(breaks, power_on, growth), float(end.max()), self._boot_demand(work, broken_s))
+        latency_s = self._boot_latency(load, work, broken_s)
+        return Scene(Operations.of(breaks, power_on, growth), float(end.max()), latency_s)
+
+    def load(self, n: int, hosts: int) -> ArrayLoad:
+        """The array, with so many clones on each LUN, and so many hosts."""
+        if (n, hosts) not in self._loads:
+            given = self.sample.scenario  # not checked again: View would not let so many hosts share a replica
+            other = given.model_copy(update={"hosts": given.hosts.model_copy(update={"count": hosts})})
+            self._loads[n, hosts] = array_load(other, n)
+        return self._loads[n, hosts]
 
     def _boots(
-        self, ready_s: Floats, at_a_time: int, lane: Ints | None, before_s: float, rng: np.random.Generator
+        self,
+        load: ArrayLoad,
+        ready_s: Floats,
+        at_a_time: int,
+        lane: Ints | None,
+        before_s: float,
+        rng: np.random.Generator,
     ) -> Work:
         spread = catalog.value(TOPIC, "boot.spread")
         shortest = before_s + self._boot.shortest_s * rng.uniform(1 - spread, 1 + spread, ready_s.size)
-        return serve_work(ready_s, self._load.ios[0], shortest, at_a_time, self._capacity, lane=lane)
+        boots_per_s = MANY / MINUTE_S / load.utilisation(self._work_of(np.array([MANY])))[0]
+        return serve_work(ready_s, 1.0, shortest, at_a_time, float(boots_per_s), lane=lane)
 
     def _boot_growth(self, clones: Ints, start: Floats, end: Floats, host: Ints, habits: Habits) -> Operations:
         """Growth in boots that last from `start` to `end`; slow boots grow as slowly."""
@@ -221,18 +240,21 @@ class Phases:
         time_s = start[who] + passed_s * (end - start)[who] / self._boot.shortest_s
         return _operations(time_s, who, host[who], GROWTH)
 
-    def _boot_demand(self, work: Work, before_s: float) -> Ints:
-        start, boot = work.start_s + before_s, self._boot
+    def _boot_latency(self, load: ArrayLoad, work: Work, before_s: float) -> Floats:
+        """Of the array while these boots are all that it has to do, each with a few commands at a time."""
+        start = work.start_s + before_s
         minutes = int(np.ceil(work.end_s.max() / MINUTE_S))
         edges = MINUTE_S * np.arange(minutes + 1)
         done = np.clip((edges - start[:, None]) / (work.end_s - start)[:, None], 0.0, 1.0).sum(axis=0)
-        each = dict.fromkeys(DEMAND, 0.0) | {
-            name: getattr(boot, name) for name in ("reads", "writes", "read_bytes", "write_bytes")
-        }
-        return np.rint(np.diff(done)[:, None] * np.array([each[name] for name in DEMAND])).astype(np.int64)
+        most = work.most * catalog.value(TOPIC, "boot.outstanding")
+        return replace(load, places=min(load.places, most)).answer(self._work_of(np.diff(done))).mean_s
 
-    def _together(self, n: int) -> int:
-        return self.sample.clones if self.sample.scenario.array.shared else n
+    def _work_of(self, boots: Floats) -> Ints:
+        """Demand of so many boots in each minute; columns `DEMAND`."""
+        boot = self._boot
+        each = {"reads": boot.reads, "writes": boot.writes}
+        each |= {"read_bytes": boot.read_bytes, "write_bytes": boot.write_bytes}
+        return np.rint(boots[:, None] * np.array([each.get(name, 0.0) for name in DEMAND])).astype(np.int64)
 
     def _in_hour(self, start_s: float) -> NDArray[np.bool_]:
         return (self._time_s >= start_s) & (self._time_s < start_s + HOUR_S)

@@ -90,8 +90,8 @@ def lock_sensitivity(
     -------
     DataFrame
         A row per `assumption`, `value`, `locking` and `phase`: `wait_p99_s` [s], `conflicts_per_s` [1/s], `failed`,
-        `io_met` [1] as in `lock_map`, at the catalog's numbers of clones and hosts and its hold (`vary`); `largest`, most
-        clones of those looked at up to which the limit is kept [1]. The first rows are the usual case.
+        `io_met` [1] as in `lock_map`, at the catalog's numbers of clones and hosts and its hold (`vary`); `largest`,
+        most clones of those looked at up to which the limit is kept [1]. The first rows are the usual case.
     """
     grid = LockGrid(sample)
     base = {name: catalog.value(TOPIC, f"vary.{name}") for name in ("clones", "hosts", "hold")}
@@ -103,7 +103,9 @@ def lock_sensitivity(
             plays = [grid.play(phase, n, base["hosts"], case.habits) for n in counts]
             for locking in case.lockings:
                 locks = grid.locks(locking, base["hold"], **case.locks)
-                rows.append(_row(case, locking, phase, [play.row(locks, locking, base["hold"]) for play in plays], base))
+                rows.append(
+                    _row(case, locking, phase, [play.row(locks, locking, base["hold"]) for play in plays], base)
+                )
         if progress is not None:
             progress(done + 1, len(asked))
     frame = pd.DataFrame(rows)

@@ -125,7 +125,8 @@ def inside(time_s: Floats, spans: Floats) -> NDArray[np.bool_]:
     if not len(spans):
         return np.zeros(time_s.size, bool)
     place = np.searchsorted(spans[:, 0], time_s, side="right") - 1
-    return (place >= 0) & (time_s < spans[place, 1])
+    found: NDArray[np.bool_] = (place >= 0) & (time_s < spans[place, 1])
+    return found
 
 
 def _holds(time_s: Floats, locks: LockTraffic, latency: Latency | None) -> Ints | int:

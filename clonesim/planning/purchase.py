@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +136,8 @@ def grown(sample: PoolSample, growth: float) -> Ints:
     if growth == 1.0:
         return sample.size
     start = sample.start[:, :, None]
-    return start + np.rint((sample.size - start) * growth).astype(np.int64)
+    found: Ints = start + np.rint((sample.size - start) * growth).astype(np.int64)
+    return found
 
 
 def lun_size(scenario: Scenario, sizes: Ints, n: int, risk: float, seed: int) -> int:
@@ -143,8 +145,7 @@ def lun_size(scenario: Scenario, sizes: Ints, n: int, risk: float, seed: int) ->
     peaks = pool_peaks(sizes, fixed_bytes(scenario), n, seed)
     where = backing(scenario.luns.backing)
     needed = float(np.quantile(peaks, 1 - risk, method="higher")) / where.full_share / (1.0 - scenario.luns.reserve)
-    step = catalog.value(TOPIC, "step")
-    return math.ceil((needed + 1) / step) * int(step)
+    return _whole_steps(needed + 1)
 
 
 def _fewest_luns(scenario: Scenario, sizes: Ints, limits: Limits, most: int, seed: int, size_of: dict[int, int]) -> int:
@@ -165,8 +166,12 @@ def _replica_bytes(scenario: Scenario) -> int:
     if not scenario.luns.replica_lun:
         return 0
     images = int(catalog.value("backings", f"platforms.{scenario.platform.name}.replicas"))
-    step = catalog.value(TOPIC, "step")
-    return math.ceil(images * scenario.guest.used / step) * int(step)
+    return _whole_steps(images * scenario.guest.used)
+
+
+def _whole_steps(size: float) -> int:
+    step = int(catalog.value(TOPIC, "step"))
+    return math.ceil(size / step) * step
 
 
 def _peak(load: ArrayLoad, sample: PoolSample, demand: float) -> tuple[float, float]:
@@ -198,7 +203,7 @@ def disks_needed(
     def with_disks(disks: int) -> ArrayModel:
         return replace(load.array, disks=disks)
 
-    def bears(disks: int, metric: str) -> bool:
+    def bears(metric: str, disks: int) -> bool:
         worst = worst_minute(*asked, replace(load, array=with_disks(disks)))
         values = worst.utilisation if metric == "iops" else worst.latency_p95_s
         return bool(np.quantile(values, WORST) <= getattr(limits, metric))
@@ -206,7 +211,7 @@ def disks_needed(
     needs = {"raid": least, "capacity": _fewest(least, lambda disks: with_disks(disks).usable_bytes >= usable)}
     for metric in ("iops", "latency"):
         if getattr(limits, metric) is not None:
-            needs[metric] = _fewest(max(needs.values()), lambda disks, metric=metric: bears(disks, metric), metric)
+            needs[metric] = _fewest(max(needs.values()), partial(bears, metric), metric)
     reason = max(needs, key=lambda name: needs[name])
     return needs[reason], reason
 

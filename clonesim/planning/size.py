@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -11,15 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
 from clonesim.planning.density import Density, largest_within, plan_density
 from clonesim.planning.limits import Limits, limits_of
 from clonesim.planning.pool_sample import REPLICATES, PoolSample, check_sample, sample_pool
 from clonesim.planning.purchase import Purchase, disks_needed, grown, purchase
 from clonesim.planning.space_risk import fixed_bytes, pool_peaks
+from clonesim.planning.storm_windows import storms_at
 from clonesim.planning.variants import vary
 from clonesim.pool.workers import workers
 from clonesim.scenario import catalog
+from clonesim.scenario.fields import checked
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
@@ -61,6 +65,8 @@ class Size:
         By how much of the usable capacity that assumption moves it, from its lowest to its highest. [1]
     binding : str
         Limit that keeps datastores from taking more clones.
+    peak : str
+        Storms in which the pool has its worst minute, in most replicates.
     purchase : Purchase
         The middle case.
     density : Density
@@ -77,6 +83,7 @@ class Size:
     measure: str
     measure_swing: float
     binding: str
+    peak: str
     purchase: Purchase
     density: Density
     risk: float
@@ -137,7 +144,7 @@ def size(
     >>> bought.frame.set_index("item").loc["raw capacity", ["low", "value", "high"]]  # doctest: +SKIP
     """
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
-    asked = limits if isinstance(limits, Limits) else limits_of(given, {**(limits or {}), "outage": risk})
+    asked = _limits(given, limits, risk)
     if sample is not None:
         check_sample(sample, given)
 
@@ -151,6 +158,13 @@ def size(
             sample = sample_pool(given, seed, replicates, executor=pool, processes=own, progress=told_now)
         swings = vary(given, sample.seed, pool, told("Other assumptions"))
     return _size(given, asked, sample, swings)
+
+
+def _limits(scenario: Scenario, limits: Mapping[str, Any] | Limits | None, risk: float) -> Limits:
+    if isinstance(limits, Mapping) and "outage" in limits:
+        raise ParameterError("limits.outage", limits["outage"], "what is bought follows `risk`", "Give it as risk.")
+    taken = checked(catalog.parameters("planning")["eps"], risk, "risk")
+    return replace(limits_of(scenario, limits), outage=taken)
 
 
 def _size(scenario: Scenario, limits: Limits, sample: PoolSample, swings: pd.DataFrame) -> Size:
@@ -185,11 +199,20 @@ def _size(scenario: Scenario, limits: Limits, sample: PoolSample, swings: pd.Dat
         measure=measure,
         measure_swing=swing,
         binding=binding,
+        peak=_peak(sample),
         purchase=middle,
         density=density,
         risk=limits.outage,
         label=label,
     )
+
+
+def _peak(sample: PoolSample) -> str:
+    """Storms of the worst minute, those of most replicates."""
+    minutes = sample.demand[:, :, :2].sum(axis=2).argmax(axis=1)
+    pairs = zip(sample.timelines, minutes.tolist(), strict=True)
+    found = Counter(" and ".join(storms_at(timeline, 60.0 * minute)) for timeline, minute in pairs)
+    return found.most_common(1)[0][0]
 
 
 def _redrawn(scenario: Scenario, sample: PoolSample, limits: Limits, most: int) -> Iterator[Purchase]:
@@ -226,9 +249,9 @@ def _measure(swings: pd.DataFrame, middle: Purchase) -> tuple[str, float]:
     span = swings.groupby("assumption")["usable_bytes"].agg(
         lambda part: max(*part, middle.usable_bytes) - min(*part, middle.usable_bytes)
     )
-    most = span.idxmax()
+    most = str(span.index[int(span.to_numpy().argmax())])
     text = swings.loc[swings["assumption"] == most, "measure"].iloc[0]
-    return str(text), float(span[most]) / middle.usable_bytes
+    return str(text), float(span.max()) / middle.usable_bytes
 
 
 def _wrong(scenario: Scenario, sample: PoolSample, limits: Limits, most: int, middle: Purchase) -> pd.DataFrame:

@@ -137,7 +137,8 @@ def pool_peaks(
     dealt = dealings or Dealings.of(clones, replicates, seed)
     _, fullest, rest = _peaks(sizes, dealt, density)
     left = clones % n
-    return np.maximum(fullest[0] + fixed(n), rest[0] + fixed(left) if left else 0)
+    found: Ints = np.maximum(fullest[0] + fixed(n), rest[0] + fixed(left) if left else 0)
+    return found
 
 
 def clone_sizes(run: Run) -> Ints:

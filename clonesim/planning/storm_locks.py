@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -96,7 +97,7 @@ def storm_locks(sample: PoolSample, scenario: Scenario, load: ArrayLoad, storms:
                 storm.windows,
                 locks,
                 scenario.hosts.count,
-                lambda minute, storm=storm, seconds=seconds: seconds[storm.place[minute]],
+                partial(_at, seconds, storm.place),
                 probes,
                 sample.seed,
                 replicate,
@@ -104,6 +105,10 @@ def storm_locks(sample: PoolSample, scenario: Scenario, load: ArrayLoad, storms:
             )
         )
     return _summary(load.n, storms, found)
+
+
+def _at(seconds: Floats, place: NDArray[np.int64], minute: NDArray[np.int64]) -> Floats:
+    return seconds[place[minute]]
 
 
 def locks_of(scenario: Scenario, seed: int, replicate: int, lun: int = 0) -> LockTraffic:

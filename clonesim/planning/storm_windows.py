@@ -45,6 +45,12 @@ def storm_windows(timeline: Timeline) -> dict[str, Spans]:
     return storms | ({STEADY: rest} if len(rest) else {})
 
 
+def storms_at(timeline: Timeline, time_s: float) -> tuple[str, ...]:
+    """Kinds of storms that are on at a time; "steady" if none is."""
+    found = storm_windows(timeline).items()
+    return tuple(kind for kind, spans in found if ((spans[:, 0] <= time_s) & (time_s < spans[:, 1])).any())
+
+
 def _logons(timeline: Timeline, horizon_s: float) -> Spans:
     rows = timeline.session_clone >= 0
     start = np.sort(timeline.sessions.start_s[rows])

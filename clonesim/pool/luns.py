@@ -15,10 +15,11 @@ from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
 from clonesim.lun.datastore import Fill, fill, in_order
 from clonesim.lun.frames import lun_frame, peaks
+from clonesim.lun.lock_frames import ALL, guest_delays
 from clonesim.lun.lock_run import LockRun, run_locks_loaded
 from clonesim.lun.lock_traffic import lock_requests, lock_traffic
 from clonesim.lun.operations import GROWTH, POWER_ON, Operations
-from clonesim.lun.run_frames import lock_frame, operation_frame
+from clonesim.lun.run_frames import heartbeat_frame, lock_frame, operation_frame
 from clonesim.lun.space import FixedSpace, fixed_space
 from clonesim.pool.array_stage import ArrayStage
 from clonesim.pool.clones import DEMAND, Batch
@@ -121,12 +122,27 @@ def run_lun(
     per_hour = demand.reshape(-1, 60, len(DEMAND)).sum(axis=1)
     hours["delta_read_iops"] = per_hour[:, DEMAND.index("delta_reads")] / 3600.0
     worst = peaks(reads, writes, **name, read_bytes=asked.read_bytes, write_bytes=asked.write_bytes)
-    by_host = lock_frame(locks, lun, end_s=horizon_s)
+    by_host = _by_host(locks, lun, scenario, float((reads + writes).sum()) / horizon_s)
     by_host.insert(0, "replicate", np.int32(replicate.number))
     by_kind = operation_frame(locks)
     by_kind.insert(0, "lun", np.int32(lun))
     by_kind.insert(0, "replicate", np.int32(replicate.number))
     return LunResult(lun, replicate.number, filled, fixed, hours, worst, by_host, by_kind, time_s, clone, host)
+
+
+def _by_host(locks: LockRun, lun: int, scenario: Scenario, io_per_s: float) -> pd.DataFrame:
+    """Lock traffic of each host of a LUN, with what guest I/Os and heartbeats feel of the others' reservations."""
+    hosts, horizon_s = scenario.hosts.count, scenario.horizon_s
+    delays = guest_delays(locks.served(), np.full(hosts, io_per_s / hosts), horizon_s)
+    beats = heartbeat_frame(locks, hosts)
+    felt = delays[["host"]].assign(io_met_fraction=delays["met_fraction"], io_delay_s=delays["delay_s"])
+    late = pd.DataFrame({"host": [*beats["host"], ALL], "heartbeats_late": [*beats["late"], beats["late"].sum()]})
+    every = felt.merge(late, on="host")
+    found = lock_frame(locks, lun, end_s=horizon_s).merge(every, on="host", how="right")
+    counts = ["requests", "reservations", "conflicts", "ats", "miscompares", "failed"]
+    quiet = {"lun": lun, "time_s": 0.0, "end_s": horizon_s, "resv_per_s": 0.0, "cons_per_s": 0.0}
+    found = found.fillna({**quiet, **dict.fromkeys(counts, 0), "reserved_fraction": 0.0})
+    return found.astype(dict.fromkeys([*counts, "lun"], np.int64))
 
 
 def _steps(batches: Sequence[Batch]) -> tuple[NDArray[Any], ...]:

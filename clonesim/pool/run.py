@@ -57,7 +57,9 @@ class Run:
         A row per desktop that went down because its datastore was full.
     locks : DataFrame
         A row per replicate, LUN and host (-1: all hosts together), as `clonesim.lun.lock_frame` says, over the whole
-        time: RESV/s, CONS/s, reserved fraction, waits, failed requests.
+        time: RESV/s, CONS/s, reserved fraction, waits, failed requests; `io_met_fraction`, share of the guests' I/Os
+        that meet another host's reservation [1], `io_delay_s`, mean delay of those [s], NaN where there are none; and
+        `heartbeats_late`, expected number of heartbeats delayed until the alarm [1].
     operations : DataFrame
         A row per replicate, LUN and kind of operation, as `clonesim.lun.operation_frame` says: lock requests, conflicts,
         failures and how long an operation took to get its locks.
