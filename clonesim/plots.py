@@ -27,6 +27,17 @@ from clonesim.chart import (
     save_chart,
     time_unit,
 )
+from clonesim.lock_plots import draw_lock_map, plot_lock_panel, plot_lock_sensitivity, save_lock_charts
+from clonesim.planning_plots import (
+    plot_density,
+    plot_hosts,
+    plot_rules,
+    plot_size,
+    plot_swings,
+    save_density,
+    save_hosts,
+    save_size,
+)
 from clonesim.pool_plots import (
     plot_band,
     plot_fill,
@@ -44,20 +55,32 @@ if TYPE_CHECKING:
     from clonesim.pool import TraceRun
 
 __all__ = [
+    "draw_lock_map",
     "plot_band",
+    "plot_density",
     "plot_fill",
     "plot_growth_fan",
+    "plot_hosts",
     "plot_increments",
     "plot_increments_map",
+    "plot_lock_panel",
+    "plot_lock_sensitivity",
     "plot_lock_waits",
     "plot_policies",
     "plot_replay",
+    "plot_rules",
+    "plot_size",
     "plot_sources",
+    "plot_swings",
     "plot_trace_growth",
     "save_chart",
+    "save_density",
+    "save_hosts",
+    "save_lock_charts",
     "save_pool_charts",
     "save_run_charts",
     "save_run_pool",
+    "save_size",
 ]
 
 

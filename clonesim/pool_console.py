@@ -169,18 +169,21 @@ def as_json(run: Run) -> dict[str, Any]:
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars on stderr with rate and time left; nothing unless stderr is a terminal."""
+def bars() -> Iterator[Callable[..., Callable[[int, int], None]]]:
+    """Progress bars on stderr with rate and time left; nothing unless stderr is a terminal.
+
+    Gives a function of a text, and of what is counted unless it is desktop-days, that makes a bar.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
 
-        def bar(text: str) -> Callable[[int, int], None]:
+        def bar(text: str, unit: str = "desktop-days") -> Callable[[int, int], None]:
             task = progress.add_task(text, total=None, rate="")
 
             def update(done: int, total: int) -> None:
                 speed = progress.tasks[task].speed
-                rate = f"{done:,} of {total:,} desktop-days" + (f", {speed:,.0f}/s" if speed else "")
+                rate = f"{done:,} of {total:,} {unit}" + (f", {speed:,.0f}/s" if speed else "")
                 progress.update(task, completed=done, total=total, rate=rate)
 
             return update

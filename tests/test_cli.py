@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 import clonesim
 from clonesim import cli
+from clonesim.cli import runs
 from clonesim.delta import FORMATS
 from clonesim.ingest import packaged_trace
 from clonesim.scenario import catalog
 
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
-COMMANDS = ["run", "replay", "experiment", "demo", "init", "catalog"]
+COMMANDS = ["run", "replay", "experiment", "demo", "density", "size", "locks", "init", "catalog"]
 TRACE = ["run", "--trace", "packaged"]
 
 
@@ -310,7 +311,7 @@ def test_an_internal_error_is_one_line_unless_asked(capsys, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(cli, "_read", broken)
+    monkeypatch.setattr(runs, "_read", broken)
     monkeypatch.delenv("CLONESIM_DEBUG", raising=False)
     code, _, err = call(capsys, *TRACE)
     assert code == 1
@@ -324,7 +325,7 @@ def test_ctrl_c_ends_with_130(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_read", interrupted)
+    monkeypatch.setattr(runs, "_read", interrupted)
     assert call(capsys, *TRACE)[0] == 130
 
 

@@ -163,14 +163,14 @@ def _plan(scenario: Scenario, limits: Limits, sample: PoolSample, densities: lis
     sure, _ = largest_within(frame, "high")
     label = f"{sample.label} LUNs of {usable / 2**30:.0f} GiB beside the reserve."
     frame.attrs |= {"caption": label, "largest": largest, "sure": sure, "binding": binding}
-    at = space[space["n"] == max(largest, densities[0])].iloc[0]
-    mean = Simulated.of(sample.size, space, int(at["n"]), largest)
+    n = max(largest, densities[0])
+    at = space[space["n"] == n].iloc[0]
     return Density(
         frame=frame,
         space=space,
         storms=_nearest(locks, largest).kinds if locks else pd.DataFrame(),
         moves=_moves(frame, space, densities, largest, limits, usable),
-        rules=classic_rules(scenario, mean),
+        rules=_rules(scenario, sample, space, n, largest),
         largest=largest,
         sure=sure,
         binding=binding,
@@ -178,6 +178,18 @@ def _plan(scenario: Scenario, limits: Limits, sample: PoolSample, densities: lis
         limits=limits,
         label=label,
     )
+
+
+def _rules(scenario: Scenario, sample: PoolSample, space: pd.DataFrame, n: int, largest: int) -> pd.DataFrame:
+    """What the classic rules say of a LUN of n clones."""
+    luns = {"clones_per_lun": n, "count": -(-scenario.pool.clones // n)}
+    asked = scenario.model_copy(
+        update={"luns": scenario.luns.model_copy(update=luns)}
+    )  # disks are not for so many LUNs
+    load = array_load(scenario, n)
+    commands = over_luns(worst_minute(*worst_of(sample, load), load).queue)[0] * load.lun_places / n
+    simulated = Simulated.of(sample.size, space, n, largest)
+    return classic_rules(asked, simulated, outstanding=commands or None)
 
 
 def _densities(given: Sequence[int] | None, clones: int, most: int | None = None) -> list[int]:
@@ -306,7 +318,8 @@ def _moves(
             rows.append(("LUN size", float(usable), float(need[now]), float(need[then]), need[then] / usable))
         elif metric in set(frame["metric"]):
             limit = float(getattr(limits, metric))
-            rows.append((metric, limit, float(part[now]), float(part[then]), part[then] / limit if limit else np.inf))
+            factor = float(part[then]) / limit if limit else np.inf if part[then] else 0.0
+            rows.append((metric, limit, float(part[now]), float(part[then]), factor))
     found = pd.DataFrame(rows, columns=["metric", "limit", "now", "then", "factor"])
     found.attrs |= {"now": now, "then": then}
     return found

@@ -307,7 +307,7 @@ class LockGrid:
         steps = ", ".join(f"{name} {self.phases.steps(name):.2g}" for name in names)
         back_off = lock_model("scsi-reservation").backoff_ns / 1e6
         return (
-            f"Desktops of {self.sample.label} Growth steps of a clone in the phase (hour, or boot): {steps}. "
-            f"{scenario.array.disks} disks {scenario.array.media}. Back-off {back_off:g} ms and "
-            f"{catalog.value('locks', 'locks_per_power_on')} locks per power-on: assumed."
+            f"{self.sample.label} Growth steps of a clone in the phase (hour, or boot): {steps}. "
+            f"Array of {scenario.array.disks} disks ({scenario.array.media}, {scenario.array.raid}). "
+            f"Back-off {back_off:g} ms and {catalog.value('locks', 'locks_per_power_on')} locks per power-on: assumed."
         )

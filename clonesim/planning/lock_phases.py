@@ -170,6 +170,7 @@ class Phases:
         growth = _operations(self._time_s[rows] - start_s, mine, mine % hosts, GROWTH)
         first = int(start_s // MINUTE_S)
         load = self.load(clones.size, hosts)
+        load = _places(load, load.together)
         demand = self.sample.demand[0][first : first + int(HOUR_S // MINUTE_S)] * load.together // self.sample.clones
         return Scene(Operations.of(growth), HOUR_S, load.answer(demand).mean_s)
 
@@ -246,22 +247,22 @@ class Phases:
         minutes = int(np.ceil(work.end_s.max() / MINUTE_S))
         edges = MINUTE_S * np.arange(minutes + 1)
         done = np.clip((edges - start[:, None]) / (work.end_s - start)[:, None], 0.0, 1.0).sum(axis=0)
-        most = work.most * catalog.value(TOPIC, "boot.outstanding")
-        return replace(load, places=min(load.places, most)).answer(self._work_of(np.diff(done))).mean_s
+        return _places(load, work.most).answer(self._work_of(np.diff(done))).mean_s
 
     def _work_of(self, boots: Floats) -> Ints:
         """Demand of so many boots in each minute; columns `DEMAND`."""
         boot = self._boot
         each = {"reads": boot.reads, "writes": boot.writes}
         each |= {"read_bytes": boot.read_bytes, "write_bytes": boot.write_bytes}
-        return np.rint(boots[:, None] * np.array([each.get(name, 0.0) for name in DEMAND])).astype(np.int64)
+        demand: Ints = np.rint(boots[:, None] * np.array([each.get(name, 0.0) for name in DEMAND])).astype(np.int64)
+        return demand
 
     def _in_hour(self, start_s: float) -> NDArray[np.bool_]:
         return (self._time_s >= start_s) & (self._time_s < start_s + HOUR_S)
 
     def _after_boot(self) -> NDArray[np.bool_]:
         passed_s = self._time_s - self._booted_s[self._clone]
-        return (passed_s >= 0) & (passed_s < catalog.value(TOPIC, "boot.grows"))
+        return np.asarray((passed_s >= 0) & (passed_s < catalog.value(TOPIC, "boot.grows")))
 
     def _busiest(self, hours_s: Floats) -> float:
         """The hour with most growth steps; of equal ones the first."""
@@ -308,6 +309,11 @@ def joined(
     ]
     ends = starts + [scene.length_s for scene in scenes]
     return Operations.of(*parts), np.stack([starts, ends], axis=1), scenes, period
+
+
+def _places(load: ArrayLoad, desktops: int) -> ArrayLoad:
+    """The array with no more commands in it than so many desktops send."""
+    return replace(load, places=min(load.places, desktops * catalog.value(TOPIC, "outstanding")))
 
 
 def _operations(time_s: Floats, clone: Ints, host: Ints, kind: int) -> Operations:

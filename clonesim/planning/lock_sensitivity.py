@@ -49,21 +49,32 @@ def cases() -> Iterator[Case]:
     yield Case(AS_USUAL, "")
     for backoff in ("1 ms", "5 ms", "50 ms", "100 ms"):
         yield Case("back-off", backoff, locks={"backoff": backoff})
-    for law in ("exponential",):
-        yield Case("law of back-offs", law, locks={"backoff_distribution": law})
+    yield Case("law of back-offs", "exponential", locks={"backoff_distribution": "exponential"})
     for count in (5, 50):
-        changed = {"locks_per_power_on": count, "locks_per_lock_break": 1 if count < 10 else 5}
-        yield Case("locks per power-on", str(count), BOOTS, locks=changed)
+        yield Case("locks per power-on", str(count), BOOTS, locks=_locks(count))
     for merge in (4, 16, 64):
         yield Case("growth by", f"{16 * merge} MiB", habits=Habits(merge=merge))
     for orders in (0.0, 2.0):
         yield Case("power-on orders every", f"{orders:g} s", BOOTS, habits=Habits(orders_s=orders))
     size = catalog.value(TOPIC, "boot.growth")
-    yield Case("growth in a boot", f"{size / 1e6:g} MB", BOOTS, habits=Habits(boot_steps=-(-size // STEP)))
+    boot_steps = -(-size // STEP)
+    yield Case("growth in a boot", f"{size / 1e6:g} MB", BOOTS, habits=Habits(boot_steps=boot_steps))
     for affinity in (0.0, 0.5, 1.0):
         yield Case("ATS affinity", f"{affinity:g}", lockings=("ats",), locks={"ats_affinity": affinity})
     for clusters in (1, 256):
         yield Case("ATS locks", str(clusters), lockings=("ats",), locks={"ats_clusters": clusters})
+    for name, backoff, count, merge, orders in (
+        ("all in favour", "1 ms", 5, 16, 2.0),
+        ("all against", "100 ms", 50, 1, 0.0),
+    ):
+        locks = {"backoff": backoff, **_locks(count), "ats_affinity": 1.0 if orders else 0.0}
+        habits = Habits(merge, None if orders else boot_steps, orders)
+        yield Case(name, "", BOOTS, habits=habits, locks=locks)
+
+
+def _locks(count: int) -> dict[str, Any]:
+    """So many locks of a power-on, and a tenth of them of a lock break."""
+    return {"locks_per_power_on": count, "locks_per_lock_break": max(1, count // 10)}
 
 
 def lock_sensitivity(
@@ -110,7 +121,8 @@ def lock_sensitivity(
             progress(done + 1, len(asked))
     frame = pd.DataFrame(rows)
     text = f"{base['clones']} clones on a LUN of {base['hosts']} hosts, holds of {base['hold'] * 1e3:g} ms. "
-    frame.attrs = {"limit_s": grid.limit_s, "caption": text + grid.label(grid.phases.names), **base}
+    attrs: dict[str, Any] = {"limit_s": grid.limit_s, "caption": text + grid.label(grid.phases.names), **base}
+    frame.attrs.update(attrs)
     return frame
 
 

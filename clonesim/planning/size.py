@@ -55,7 +55,7 @@ class Size:
         and the assumptions of `swings` are what they may be, each by itself, and the deviations are added as squares.
     swings : DataFrame
         A row per assumption and way: as `clonesim.planning.variants.vary` says, and what becomes of `usable_bytes`,
-        `disks` and `iops`.
+        `disks` and `peak I/O` (`iops_then`).
     wrong : DataFrame
         Growth 25 % higher and lower than planned, a row each: `growth`; `p_outage`, probability that a datastore of
         the purchase is full [1]; `bytes`, missing if positive, bought in vain if negative [B]; `disks`, the same [1].

@@ -1,0 +1,218 @@
+"""Commands that plan: density, size, locks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clonesim.cli.root import app
+from clonesim.cli.shared import SCENARIO_HELP, SET_HELP, Json, Out, Tables, example, print_json, writable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Scenario = Annotated[str, typer.Argument(help=SCENARIO_HELP)]
+Settings = Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)]
+Limits = Annotated[list[str] | None, typer.Option("--limit", help="Such as lock_wait='5 ms' or clones=none; repeat.")]
+Replicates = Annotated[int, typer.Option(help="How often the whole pool is drawn anew.")]
+Processes = Annotated[int | None, typer.Option(help="Processes to start; by default one per core.")]
+Seed = Annotated[int, typer.Option(help="Seed of every draw.")]
+
+
+@app.command(
+    epilog=example(
+        "clonesim density windows-7-office --set pool.clones=16 --set pool.days=3 --replicates 2\n"
+        "  clonesim density --limit outage=0.01 --limit lock_wait='5 ms' --limit clones=none --replicates 60"
+    )
+)
+def density(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    limits: Limits = None,
+    replicates: Replicates = 20,
+    processes: Processes = None,
+    seed: Seed = 0,
+    out: Out = None,
+    tables: Tables = "parquet",
+    as_json: Json = False,
+) -> None:
+    """How many clones one LUN takes, and what stops it."""
+    from clonesim import planning_console, pool_console
+    from clonesim.planning import plan_density
+    from clonesim.planning.limits import limits_of
+    from clonesim.scenario import load_scenario
+
+    given = load_scenario(scenario, set=settings or [])
+    asked = limits_of(given, read_limits(limits))
+    folder = _checked(out, tables)
+    with pool_console.bars() as bars:
+        progress = bars("Simulating the pool")
+        plan = plan_density(given, asked, seed=seed, replicates=replicates, processes=processes, progress=progress)
+    told = planning_console.density_json(plan)
+    saved: list[Path] = []
+    if folder:
+        from clonesim import plots
+
+        frames = {"density": plan.frame, "space": plan.space, "storms": plan.storms, "moves": plan.moves}
+        saved = _save(folder, tables, frames | {"rules": plan.rules}, given.to_dict(), told)
+        saved += plots.save_density(plan, folder)
+    if as_json:
+        print_json(told)
+        return
+    planning_console.print_density(plan)
+    _print_saved(saved)
+
+
+@app.command(
+    epilog=example(
+        "clonesim size windows-7-office --set pool.clones=16 --set pool.days=3 --replicates 2\n"
+        "  clonesim size --set pool.clones=1000 --risk 0.01 --out out/size"
+    )
+)
+def size(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    risk: Annotated[float, typer.Option(help="That any datastore is full within pool.days.")] = 0.05,
+    limits: Limits = None,
+    replicates: Replicates = 20,
+    processes: Processes = None,
+    seed: Seed = 0,
+    out: Out = None,
+    tables: Tables = "parquet",
+    as_json: Json = False,
+) -> None:
+    """What to buy for a pool: datastores, disks, hosts."""
+    from clonesim import planning_console, pool_console
+    from clonesim.errors import ParameterError
+    from clonesim.planning import size as size_of
+    from clonesim.planning.cluster import cluster
+    from clonesim.planning.host_load import failures
+    from clonesim.scenario import load_scenario
+
+    given = load_scenario(scenario, set=settings or [])
+    named = read_limits(limits)
+    if "outage" in named:
+        raise ParameterError("limits.outage", named["outage"], "the risk has an option of its own", "Use --risk.")
+    folder = _checked(out, tables)
+    with pool_console.bars() as bars:
+        bought = size_of(
+            *(given, risk),
+            limits=named,
+            seed=seed,
+            replicates=replicates,
+            processes=processes,
+            progress=bars,
+        )
+    made = cluster(given, hosts=bought.purchase.hosts.hosts)
+    failing = failures(made, given.pool.clones, bought.purchase.luns)
+    told = planning_console.size_json(bought)
+    saved: list[Path] = []
+    if folder:
+        from clonesim import plots
+
+        frames = {"purchase": bought.frame, "swings": bought.swings, "wrong": bought.wrong, "hosts": failing}
+        saved = _save(folder, tables, frames, given.to_dict(), told)
+        saved += [*plots.save_size(bought, folder), *plots.save_hosts(failing, made, folder)]
+    if as_json:
+        print_json(told | {"hosts": planning_console.hosts_json(failing, made, bought.purchase.hosts)})
+        return
+    planning_console.print_size(bought)
+    planning_console.print_hosts(failing, made, bought.purchase.hosts)
+    _print_saved(saved)
+
+
+@app.command(
+    epilog=example(
+        "clonesim locks windows-xp-office --clones 8 --clones 32 --hosts 8\n  clonesim locks --out out/locks"
+    )
+)
+def locks(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    clones: Annotated[list[int] | None, typer.Option(help="Clones on the LUN; repeat; default 8 to 512.")] = None,
+    hosts: Annotated[list[int] | None, typer.Option(help="Hosts that share it; repeat; default 2 to 32.")] = None,
+    processes: Processes = None,
+    seed: Seed = 0,
+    out: Out = None,
+    tables: Tables = "csv",
+    as_json: Json = False,
+) -> None:
+    """Does locking bite? Waits by clones, hosts, hold, storm."""
+    from clonesim import lock_console, pool_console
+    from clonesim.planning.lock_map import CLONES, HOSTS, lock_map, lock_pool
+    from clonesim.planning.lock_sensitivity import lock_sensitivity
+    from clonesim.scenario import catalog, load_scenario
+
+    given = load_scenario(scenario, set=settings or [])
+    numbers = sorted(set(clones or CLONES))
+    folder = _checked(out, tables)
+    with pool_console.bars() as bars:
+        simulated = bars("Simulating the pool")
+        sample = lock_pool(
+            given,
+            seed,
+            clones=max(*numbers, catalog.value("lock_map", "vary.clones")),
+            processes=processes,
+            progress=simulated,
+        )
+        served = bars("Serving the locks", "cells")
+        cells = lock_map(sample, clones=numbers, hosts=sorted(set(hosts or HOSTS)), progress=served)
+        varied = lock_sensitivity(sample, clones=numbers, progress=bars("Other assumptions", "variants"))
+    saved: list[Path] = []
+    if folder:
+        from clonesim import plots
+
+        frames = {"locks": cells, "sensitivity": varied}
+        saved = _save(folder, tables, frames, sample.scenario.to_dict(), {"caption": cells.attrs["caption"]})
+        saved += plots.save_lock_charts(cells, varied, folder)
+    if as_json:
+        print_json(lock_console.locks_json(cells, varied))
+        return
+    lock_console.print_locks(cells, varied)
+    _print_saved(saved)
+
+
+def read_limits(items: list[str] | None) -> dict[str, Any]:
+    """Limits as the command line takes them: name=value, where "none" switches a limit off."""
+    from clonesim.errors import ParameterError
+
+    found: dict[str, Any] = {}
+    for item in items or []:
+        name, equals, text = (part.strip() for part in item.partition("="))
+        if not equals or not name or not text:
+            allowed = "a limit is a name, an equals sign and a value"
+            raise ParameterError("limit", item, allowed, "Write for example lock_wait='5 ms'.")
+        found[name] = None if text == "none" else _number(text)
+    return found
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _checked(out: Path | None, tables: str) -> Path | None:
+    from clonesim.pool.run_files import check_table_format
+
+    check_table_format(tables)
+    return writable(out)
+
+
+def _save(
+    folder: Path, tables: str, frames: dict[str, pd.DataFrame], scenario: dict[str, Any], told: dict[str, Any]
+) -> list[Path]:
+    from clonesim.pool.run_files import save_run
+
+    return save_run(folder, tables, frames, {"scenario": scenario}, told)
+
+
+def _print_saved(saved: list[Path]) -> None:
+    from clonesim import console
+
+    console.print_saved(saved)

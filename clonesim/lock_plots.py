@@ -1,0 +1,194 @@
+"""Charts of "does locking bite?": the map of waits for a LUN's lock, and what moves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clonesim.chart import GREY, add_caption, axes, save_chart
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEVELS: Final = (1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0)  # borders of the colours [ms]
+COLOURS: Final = ("#f7fbff", "#d0e1f2", "#94c4df", "#4a98c9", "#fee391", "#fe9929", "#cc4c02", "#662506")
+DARK: Final = (3, 6, 7)  # places of the colours that want white letters
+TITLES: Final = {
+    "scsi-reservation": "SCSI reservation of the whole LUN",
+    "ats": "ATS: one of many locks",
+    "fifo": "ideal lock, first come, first served",
+}
+LEAST_MS = 0.05  # less is told as nothing
+
+
+def plot_lock_panel(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Waits over numbers of clones and hosts, of one locking, phase and hold; a black line where the limit is passed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of `lock_map` with one `locking`, `phase` and `hold`.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    """
+    ax = axes(ax)
+    table = frame.pivot(index="hosts", columns="clones", values="wait_p99_s") * 1e3
+    waits, limit = table.to_numpy(), 1e3 * float(frame.attrs.get("limit_s", 0.02))
+    place = np.searchsorted(LEVELS, waits, side="left")
+    ax.pcolormesh(place, cmap=_colours(), vmin=-0.5, vmax=len(COLOURS) - 0.5, edgecolors="white", linewidth=0.4)
+    for (row, column), wait in np.ndenumerate(waits):
+        color = "white" if place[row, column] in DARK else "#222222"
+        ax.text(column + 0.5, row + 0.5, _told(wait), ha="center", va="center", fontsize=6, color=color)
+    _border(ax, waits > limit)
+    ax.set_xticks(np.arange(table.shape[1]) + 0.5, [str(n) for n in table.columns], fontsize=7)
+    ax.set_yticks(np.arange(table.shape[0]) + 0.5, [str(n) for n in table.index], fontsize=7)
+    ax.tick_params(length=0)
+    return ax
+
+
+def draw_lock_map(frame: pd.DataFrame, figure: Figure) -> None:
+    """Panels of one locking: a row for each phase, a column for each hold.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of `lock_map` with one `locking`.
+    figure : Figure
+        Empty.
+    """
+    phases, holds = list(frame["phase"].unique()), list(frame["hold"].unique())
+    grid = figure.subplots(len(phases), len(holds), sharex=True, sharey=True, squeeze=False)
+    for row, phase in enumerate(phases):
+        for column, hold in enumerate(holds):
+            part = frame[(frame["phase"] == phase) & (frame["hold"] == hold)]
+            part.attrs = frame.attrs
+            ax = plot_lock_panel(part, grid[row][column])
+            if row == 0:
+                ax.set_title(f"hold {hold}", fontsize=10)
+            if column == 0:
+                ax.set_ylabel(f"{phase}\n\nhosts, log scale", fontsize=9)
+            if row == len(phases) - 1:
+                ax.set_xlabel("clones on the LUN, log scale", fontsize=8)
+            if hold == "by load":
+                low, high = 1e3 * part["hold_s"].min(), 1e3 * part["hold_s"].max()
+                text = f"holds {low:.2g} to {high:.2g} ms"
+                ax.annotate(text, (1, 1), xycoords="axes fraction", ha="right", va="bottom", fontsize=6.5, color=GREY)
+    limit = 1e3 * float(frame.attrs.get("limit_s", 0.02))
+    title = TITLES[str(frame["locking"].iloc[0])]
+    figure.suptitle(f"Wait for the lock at a random moment, 99th percentile [ms]. {title}", fontsize=13)
+    _colour_bar(figure, grid.ravel().tolist())
+    caption = str(frame.attrs.get("caption", ""))
+    text = f"Black line: {limit:g} ms. Dot: below {LEAST_MS:g} ms; fails: gives up after all tries. {caption}"
+    figure.supxlabel(_folded(text, 210), fontsize=7, color=GREY, x=0.01, ha="left")
+
+
+def plot_lock_sensitivity(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Waits under other assumptions, one at a time: a row for each, a column for each locking and phase.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of `lock_sensitivity`.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    """
+    ax = axes(ax)
+    names = (frame["assumption"] + " " + frame["value"]).str.strip()
+    heads = frame["locking"] + "\n" + frame["phase"]
+    table = frame.assign(name=names, head=heads)
+    rows, columns = list(names.unique()), list(heads[np.argsort(frame["locking"] == "ats", kind="stable")].unique())
+    waits = table.pivot(index="name", columns="head", values="wait_p99_s").reindex(rows)[columns].to_numpy() * 1e3
+    counts = table.pivot(index="name", columns="head", values="largest").reindex(rows)[columns].to_numpy()
+    place = np.searchsorted(LEVELS, waits, side="left")
+    shown = np.ma.masked_where(np.isnan(waits), place)
+    ax.pcolormesh(shown, cmap=_colours(), vmin=-0.5, vmax=len(COLOURS) - 0.5, edgecolors="white", linewidth=1)
+    for (row, column), wait in np.ndenumerate(waits):
+        if np.isnan(wait):
+            continue
+        color = "white" if place[row, column] in DARK else "#222222"
+        text = f"{_told(wait, 'none')}, to {counts[row, column]:.0f}"
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7.5, color=color)
+    ax.axhline(1, color="black", lw=1)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=8)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=8)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.invert_yaxis()
+    ax.set_title("Wait for the lock, p99 [ms], and up to how many clones it stays below the limit", fontsize=11, pad=8)
+    return add_caption(ax, frame, "Empty: the assumption has no effect there.", width=150)
+
+
+def save_lock_charts(cells: pd.DataFrame, sensitivity: pd.DataFrame | None, folder: str | Path) -> list[Path]:
+    """Save a map of each locking, and the sensitivity where there is one, as PNG files."""
+    found = []
+    for locking in cells["locking"].unique():
+        part = cells[cells["locking"] == locking]
+        part.attrs = cells.attrs
+        found.append(_save(part, Path(folder) / f"lock_map_{locking}.png"))
+    if sensitivity is not None:
+        found.append(save_chart(_large, sensitivity, Path(folder) / "lock_sensitivity.png"))
+    return found
+
+
+def _large(frame: pd.DataFrame, ax: Axes) -> Axes:
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.set_size_inches(10, 8)  # type: ignore[union-attr]
+    return plot_lock_sensitivity(frame, ax)
+
+
+def _save(frame: pd.DataFrame, path: Path) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 9.5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw_lock_map(frame, figure)
+    figure.savefig(path, metadata={"Software": None})
+    return path
+
+
+def _colours() -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(COLOURS)
+
+
+def _colour_bar(figure: Figure, panels: list[Any]) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    shades = ScalarMappable(Normalize(-0.5, len(COLOURS) - 0.5), _colours())
+    bar = figure.colorbar(shades, ax=panels, shrink=0.6, pad=0.01, aspect=30)
+    bar.set_ticks([k + 0.5 for k in range(len(LEVELS))], labels=[f"{level:g} ms" for level in LEVELS])
+    bar.ax.tick_params(length=0, labelsize=8)
+
+
+def _border(ax: Axes, over: NDArray[np.bool_]) -> None:
+    """A line between cells that pass the limit and those that do not."""
+    rows, columns = over.shape
+    for row in range(rows):
+        for column in range(columns):
+            if column + 1 < columns and over[row, column] != over[row, column + 1]:
+                ax.plot([column + 1, column + 1], [row, row + 1], color="black", lw=2, solid_capstyle="round")
+            if row + 1 < rows and over[row, column] != over[row + 1, column]:
+                ax.plot([column, column + 1], [row + 1, row + 1], color="black", lw=2, solid_capstyle="round")
+
+
+def _told(wait: float, nothing: str = "·") -> str:
+    if np.isinf(wait):
+        return "fails"
+    if wait < LEAST_MS:
+        return nothing
+    return f"{wait:.1f}" if wait < 9.95 else f"{wait:.0f}" if wait < 9995 else f"{wait / 1e3:.0f}k"
+
+
+def _folded(text: str, width: int) -> str:
+    import textwrap
+
+    return textwrap.fill(text, width)
