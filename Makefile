@@ -42,6 +42,7 @@ bench: setup
 	$(BIN)/python benchmarks/bench_plan.py
 	$(BIN)/python benchmarks/bench_locks.py
 	$(BIN)/python benchmarks/bench_pool.py
+	$(BIN)/python benchmarks/bench_density.py
 	$(BIN)/python benchmarks/bench_startup.py
 
 kernels:  ## after editing a kernel: make every cached kernel new

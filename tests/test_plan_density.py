@@ -377,10 +377,12 @@ class TestWorstDemand:
 
     def test_what_most_luns_do_not_exceed(self) -> None:
         assert over_luns(np.full((4, 8), 3.0)) == (3.0, 3.0, 3.0)
+        assert over_luns(np.array([[1.0, 2.0]])) == (pytest.approx(1.95), 0.0, np.inf), "one replicate bounds nothing"
         rng = np.random.default_rng(1)
         hits = 0
-        for _ in range(100):
-            value, low, high = over_luns(rng.random((40, 1)))
+        for _ in range(400):
+            shock = rng.random((5, 1))  # of a replicate; its mean is 0.5
+            value, low, high = over_luns(shock + np.linspace(-0.2, 0.2, 41))
             assert low <= value <= high
-            hits += low <= 0.95 <= high
-        assert hits > 80
+            hits += low <= 0.5 + 0.18 <= high
+        assert 0.92 * 400 < hits < 0.98 * 400

@@ -163,7 +163,7 @@ def _summary(n: int, storms: Sequence[Storms], found: Sequence[Mapping[str, Virt
         )
     frame = pd.DataFrame(rows).sort_values(["wait_p99_s", "requests"], ascending=False, ignore_index=True)
     worst = str(frame["kind"].iloc[0])
-    return StormLocks(n, frame, worst, _interval(parts[worst]), _worst_minutes(list(parts.values())))
+    return StormLocks(n, frame, worst, _interval(parts[worst]), _worst_minutes(found))
 
 
 def _interval(some: Sequence[VirtualWaits]) -> Floats:
@@ -177,10 +177,7 @@ def _interval(some: Sequence[VirtualWaits]) -> Floats:
     return np.array([quantile(table.ravel(), SHARE), quantile(drawn, 0.025), quantile(drawn, 0.975)])
 
 
-def _worst_minutes(parts: Sequence[Sequence[VirtualWaits]]) -> Floats:
+def _worst_minutes(found: Sequence[Mapping[str, VirtualWaits]]) -> Floats:
     """Most conflicts in a minute: mean over replicates, and between which they lie."""
-    count = max(len(some) for some in parts)
-    each = np.zeros(count)
-    for some in parts:
-        each[: len(some)] = np.maximum(each[: len(some)], [one.worst_minute / 60.0 for one in some])
+    each = np.array([max(one.worst_minute for one in part.values()) / 60.0 for part in found])
     return np.array([each.mean(), each.min(), each.max()])
