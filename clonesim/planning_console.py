@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from clonesim.planning.cluster import Cluster
     from clonesim.planning.density import Density
     from clonesim.planning.host_needs import HostsNeeded
-    from clonesim.planning.size import Size
+    from clonesim.planning.sizing import Size
 
 ROWS = 10  # numbers of clones shown
 NONE = "-"

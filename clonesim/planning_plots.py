@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from clonesim.planning.cluster import Cluster
     from clonesim.planning.density import Density
-    from clonesim.planning.size import Size
+    from clonesim.planning.sizing import Size
 
 LOWEST, HIGHEST = 0.1, 3000.0  # of the density chart, in % of a limit
 LEAST_WANTED = 1.0  # of the hosts' chart, in % of what they have

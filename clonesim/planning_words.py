@@ -9,7 +9,7 @@ import pandas as pd
 
 from clonesim.planning.cluster import Cluster
 from clonesim.planning.density import NOTHING, Density
-from clonesim.planning.size import Size
+from clonesim.planning.sizing import Size
 from clonesim.units import GIB, MIB, TIB, format_size
 
 LEAST = 0.0001  # figures nearer to 0 are not told

@@ -8,7 +8,7 @@ from clonesim.planning.density import Density
 from clonesim.planning.host_needs import HostsNeeded
 from clonesim.planning.limits import Limits
 from clonesim.planning.purchase import Purchase
-from clonesim.planning.size import Size
+from clonesim.planning.sizing import Size
 
 GIB, TIB = 2**30, 2**40
 OUTAGE = {10: (0.0, 0.0, 0.04), 20: (0.0, 0.0, 0.2), 40: (0.5, 0.3, 0.7), 80: (1.0, 0.8, 1.0)}

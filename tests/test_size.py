@@ -13,7 +13,7 @@ from clonesim.errors import ParameterError
 from clonesim.planning.limits import limits_of
 from clonesim.planning.pool_sample import PoolSample
 from clonesim.planning.purchase import Purchase, grown, lun_size, purchase
-from clonesim.planning.size import ITEMS, Size, size
+from clonesim.planning.sizing import ITEMS, Size, size
 from clonesim.planning.space_risk import fixed_bytes, pool_peaks
 from clonesim.scenario import catalog
 from clonesim.scenario.model import Scenario

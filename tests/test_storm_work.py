@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clonesim.errors import ParameterError
 from clonesim.pool.storm_frame import STORMS, storm_frame, storm_of
-from clonesim.pool.storm_work import WORK, array_load, serve_work, task
+from clonesim.pool.storm_work import WORK, serve_work, storm_load, task
 from clonesim.scenario import catalog, load_scenario
 
 JOB = st.tuples(*(st.integers(*ends) for ends in ((0, 30), (0, 2), (0, 200), (1, 20), (0, 90), (1, 9))))
@@ -162,14 +162,14 @@ def test_hosts_caches_take_reads_off_the_array():
     boot = task("boot")
     none = load_scenario(array={"read_cache": 0}, hosts={"read_cache": 0})
     warm = load_scenario(array={"read_cache": 0}, hosts={"read_cache": "2 GiB"})
-    assert array_load(none, boot).ios == (boot.ios,)
-    assert boot.writes <= array_load(warm, boot).ios[0] < 0.95 * boot.ios
-    assert array_load(warm, boot, replica=False).ios == (boot.ios,)
+    assert storm_load(none, boot).ios == (boot.ios,)
+    assert boot.writes <= storm_load(warm, boot).ios[0] < 0.95 * boot.ios
+    assert storm_load(warm, boot, replica=False).ios == (boot.ios,)
     few, more = (
         load_scenario(array={"media": "hdd-15k", "disks": disks, "read_cache": 0}, hosts={"read_cache": 0})
         for disks in (12, 24)
     )
-    assert 1 < array_load(more, boot).capacity_iops / array_load(few, boot).capacity_iops < 2.5
+    assert 1 < storm_load(more, boot).capacity_iops / storm_load(few, boot).capacity_iops < 2.5
 
 
 def frame(capacity_iops=None, **tables):

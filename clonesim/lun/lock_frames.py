@@ -64,10 +64,10 @@ def lock_counters(
     -----
     esxtop's CONS/s also counts guest I/Os that meet a reservation; `guest_io` gives those.
     """
-    return counters(Served.of(served, model), interval_s, end_s)
+    return counters(ServedLocks.of(served, model), interval_s, end_s)
 
 
-def counters(run: Served, interval_s: float | None = None, end_s: float | None = None) -> pd.DataFrame:
+def counters(run: ServedLocks, interval_s: float | None = None, end_s: float | None = None) -> pd.DataFrame:
     """Lock traffic per interval and host of served requests; see `lock_counters`."""
     end_ns = run.last_ns if end_s is None else _span(end_s, "end_s")
     step_ns = max(end_ns, 1) if interval_s is None else _span(interval_s, "interval_s")
@@ -86,7 +86,7 @@ def counters(run: Served, interval_s: float | None = None, end_s: float | None =
     return pd.concat(parts).sort_values("time_s", kind="stable", ignore_index=True)
 
 
-def traffic(run: Served, borders: Ints, conflicts: Conflicts, host: int | None = None) -> pd.DataFrame:
+def traffic(run: ServedLocks, borders: Ints, conflicts: Conflicts, host: int | None = None) -> pd.DataFrame:
     """Lock traffic of one host, or of all, between borders of time [ns]; columns as `lock_counters` has them."""
     conflict_ns, row, reserved = conflicts
     mine = np.ones(run.host.size, bool) if host is None else run.host == host
@@ -162,11 +162,11 @@ def guest_io(
     the reservation met is spread as renewal theory says, and no second reservation is met on the way. I/Os have no
     limit of retries here. Under `ats` no I/O meets anything.
     """
-    return guest_delays(Served.of(served, model), io_per_s, end_s, backoff_s)
+    return guest_delays(ServedLocks.of(served, model), io_per_s, end_s, backoff_s)
 
 
 def guest_delays(
-    run: Served, io_per_s: ArrayLike, end_s: float | None = None, backoff_s: float | None = None
+    run: ServedLocks, io_per_s: ArrayLike, end_s: float | None = None, backoff_s: float | None = None
 ) -> pd.DataFrame:
     """Guest I/Os that meet a reservation of another host; see `guest_io`."""
     model = run.model
@@ -230,7 +230,7 @@ def met_delay(hold_s: Floats, backoff_s: float, distribution: str) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedLocks:
     """Served requests of one LUN in order of the times at which they were made, in whole nanoseconds.
 
     Attributes
@@ -256,7 +256,7 @@ class Served:
     met: tuple[Ints, Ints] | None = None
 
     @classmethod
-    def of(cls, served: pd.DataFrame, model: LockModel) -> Served:
+    def of(cls, served: pd.DataFrame, model: LockModel) -> ServedLocks:
         """Of a frame that `clonesim.lock_queue` gave."""
         missing = [name for name in NEEDED if name not in served]
         if missing:

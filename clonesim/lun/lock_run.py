@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clonesim.errors import ParameterError
 from clonesim.lun.contend_closed_kernel import closed_conflict_times, contend_closed
-from clonesim.lun.lock_frames import Served
+from clonesim.lun.lock_frames import ServedLocks
 from clonesim.lun.lock_model import DISTRIBUTIONS, NS, LockModel
 from clonesim.lun.lock_traffic import LockRequests, LockTraffic
 from clonesim.lun.locks import MOST_HOSTS
@@ -175,7 +175,7 @@ class LockRun:
     latency_change: float = 0.0
     converged: bool = True
 
-    def served(self) -> Served:
+    def served(self) -> ServedLocks:
         """The same in order of the times at which requests were made, for the frames of locks."""
         return _served(self.requests, self.locks.model, self.waits)
 
@@ -319,13 +319,13 @@ def closed_conflicts(clone: Ints, model: LockModel, waits: ClosedWaits) -> tuple
     return at_ns, row
 
 
-def _served(requests: LockRequests, model: LockModel, waits: ClosedWaits) -> Served:
+def _served(requests: LockRequests, model: LockModel, waits: ClosedWaits) -> ServedLocks:
     order = np.argsort(waits.asked_ns, kind="stable")
     rank = np.empty(order.size, np.int64)
     rank[order] = np.arange(order.size)
     at_ns, row = closed_conflicts(requests.clone, model, waits)
     retries = waits.retries[order]
-    return Served(
+    return ServedLocks(
         model,
         time_ns=waits.asked_ns[order],
         host=requests.host[order],

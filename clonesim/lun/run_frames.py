@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
 from clonesim.lun.intervals import quantile
-from clonesim.lun.lock_frames import SHARES, Served, Spans, counters, met_delay
+from clonesim.lun.lock_frames import SHARES, ServedLocks, Spans, counters, met_delay
 from clonesim.lun.lock_model import NS, TOPIC
 from clonesim.lun.lock_run import MINUTE_NS, LockRun
 from clonesim.lun.operations import KINDS
@@ -155,7 +155,7 @@ def heartbeat_frame(run: LockRun, hosts: int, minutes: int | None = None) -> pd.
     return pd.DataFrame(rows)
 
 
-def _reserved_share(served: Served, host: int, borders: NDArray[np.int64]) -> Floats:
+def _reserved_share(served: ServedLocks, host: int, borders: NDArray[np.int64]) -> Floats:
     """Share of each interval in which a host has the LUN reserved by a contended lock. (n,) float64 array [1]"""
     if not served.model.contended or not served.model.reserves:
         return np.zeros(borders.size - 1)
@@ -164,7 +164,7 @@ def _reserved_share(served: Served, host: int, borders: NDArray[np.int64]) -> Fl
     return np.asarray(np.diff(spans.before(borders)) / np.diff(borders))
 
 
-def _meeting_s(served: Served) -> float:
+def _meeting_s(served: ServedLocks) -> float:
     """Mean delay of an I/O that meets a reservation, over all reservations in proportion to their length. [s]"""
     held = served.hold_ns[~served.failed & served.reserved] / NS
     if not held.size or not served.model.contended:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import lazy_loader as _lazy
 
 if TYPE_CHECKING:
-    from clonesim.planning.classic_rules import classic_rules as classic_rules
     from clonesim.planning.density import Density as Density
     from clonesim.planning.density import plan_density as plan_density
     from clonesim.planning.host_load import failures as failures
@@ -15,20 +14,17 @@ if TYPE_CHECKING:
     from clonesim.planning.limits import Limits as Limits
     from clonesim.planning.pool_sample import PoolSample as PoolSample
     from clonesim.planning.pool_sample import sample_pool as sample_pool
-    from clonesim.planning.size import Size as Size
-    from clonesim.planning.size import size as size
-    from clonesim.planning.space_risk import space_risk as space_risk
+    from clonesim.planning.sizing import Size as Size
+    from clonesim.planning.sizing import size as size
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "classic_rules": ["classic_rules"],
         "density": ["Density", "plan_density"],
         "host_load": ["failures"],
         "host_needs": ["hosts_needed"],
         "limits": ["Limits"],
         "pool_sample": ["PoolSample", "sample_pool"],
-        "size": ["Size", "size"],
-        "space_risk": ["space_risk"],
+        "sizing": ["Size", "size"],
     },
 )

@@ -15,7 +15,7 @@ from clonesim.keys import POOL, generator
 from clonesim.pool.calendar import DAY_S, Calendar
 from clonesim.pool.hosts import Hosts
 from clonesim.pool.power import FAILED, Restarts
-from clonesim.pool.storm_work import array_load, serve_work, task
+from clonesim.pool.storm_work import serve_work, storm_load, task
 from clonesim.pool.vmotion import vmotion_of
 from clonesim.scenario import catalog
 
@@ -110,16 +110,16 @@ def moves(
     agenda = sorted(failures + upkeep)
     ends = [*(time_s for time_s, _ in agenda[1:]), calendar.horizon_s][: len(agenda)]
     draws = generator(seed, replicate, POOL, "pool:host-failures").random(len(failures)).tolist()
-    cluster = Cluster(scenario, first)
+    occupancy = Occupancy(scenario, first)
     for (time_s, cause), until_s in zip(agenda, ends, strict=True):
         if cause == FAILURE:
-            cluster.fail(time_s, draws.pop(0))
+            occupancy.fail(time_s, draws.pop(0))
         else:
-            cluster.maintain(time_s, until_s)
-    return cluster.moves()
+            occupancy.maintain(time_s, until_s)
+    return occupancy.moves()
 
 
-class Cluster:
+class Occupancy:
     """The hosts of a pool while time goes on: who runs where, and who is down until when."""
 
     def __init__(self, scenario: Scenario, first: NDArray[np.int32]) -> None:
@@ -127,7 +127,7 @@ class Cluster:
         self.place = first.astype(np.int64)
         self.back_s = np.full(scenario.hosts.count, -np.inf)
         self.boot = task("boot")
-        self.load = array_load(scenario, self.boot)
+        self.load = storm_load(scenario, self.boot)
         self.limits = {name: p.default for name, p in catalog.group("operations", "concurrency").items()}
         self.failure = {name: p.default for name, p in catalog.group("operations", "failure").items()}
         self.reboot_s = catalog.value("operations", "maintenance.reboot")

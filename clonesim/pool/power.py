@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clonesim.guest.presence import Presence
 from clonesim.lun.operations import LOCK_BREAK, POWER_OFF, POWER_ON, Operations
 from clonesim.pool.hosts import Hosts
-from clonesim.pool.storm_work import array_load, serve_work, task
+from clonesim.pool.storm_work import serve_work, storm_load, task
 from clonesim.scenario import catalog
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def power_cycles(scenario: Scenario, ready_s: Times) -> Restarts:
         When each clone may be restarted. [s]
     """
     boot, shutdown_s = task("boot"), catalog.value("operations", "power.shutdown")
-    load, clones = array_load(scenario, boot), np.arange(ready_s.shape[1])
+    load, clones = storm_load(scenario, boot), np.arange(ready_s.shape[1])
     found = []
     for storm, ready in enumerate(ready_s):
         off_s = shutdown_s if storm else 0.0

@@ -61,8 +61,8 @@ class Run:
         that meet another host's reservation [1], `io_delay_s`, mean delay of those [s], NaN where there are none; and
         `heartbeats_late`, expected number of heartbeats delayed until the alarm [1].
     operations : DataFrame
-        A row per replicate, LUN and kind of operation, as `clonesim.lun.operation_frame` says: lock requests, conflicts,
-        failures and how long an operation took to get its locks.
+        A row per replicate, LUN and kind of operation, as `clonesim.lun.operation_frame` says: lock requests,
+        conflicts, failures and how long an operation took to get its locks.
     outages : DataFrame
         A row per time that a host was down, as `clonesim.pool.storm_frame.outage_frame` says.
     fills : tuple of Fill

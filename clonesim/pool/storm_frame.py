@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from clonesim.errors import ParameterError
-from clonesim.pool.moves import Cluster
+from clonesim.pool.moves import Occupancy
 from clonesim.pool.placement import deal_hosts
 from clonesim.pool.power import FAILED
-from clonesim.pool.storm_work import Task, Work, array_load, serve_work, task
+from clonesim.pool.storm_work import Task, Work, serve_work, storm_load, task
 from clonesim.scenario import catalog
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _host_failure(scenario: Scenario) -> Storm | None:
 
 def _row(scenario: Scenario, storm: Storm, capacity_iops: float | None) -> dict[str, Any]:
     tasks = [storm.task, *([storm.then] if storm.then else [])]
-    load = array_load(scenario, *tasks, replica=storm.replica)
+    load = storm_load(scenario, *tasks, replica=storm.replica)
     capacity = load.capacity_iops if capacity_iops is None else capacity_iops
     work, n = storm.served(load.ios, capacity), storm.ready_s.size
     amounts = {name: round(n * sum(getattr(one, name) for one in tasks)) for name in COUNTS}
@@ -238,9 +238,9 @@ def _row(scenario: Scenario, storm: Storm, capacity_iops: float | None) -> dict[
 
 def _maintenance(scenario: Scenario) -> dict[str, Any]:
     lun = np.zeros(scenario.pool.clones, np.int32)
-    cluster = Cluster(scenario, deal_hosts(lun, scenario.hosts.count))
-    cluster.maintain(0.0, np.inf)
-    arrivals = np.sort(cluster.moves().vmotion_s)
+    occupancy = Occupancy(scenario, deal_hosts(lun, scenario.hosts.count))
+    occupancy.maintain(0.0, np.inf)
+    arrivals = np.sort(occupancy.moves().vmotion_s)
     done = {name: float(arrivals[int(np.ceil(share * arrivals.size)) - 1]) for name, share in DONE.items()}
     at_a_time = catalog.value("operations", "concurrency.vmotions")
     nothing = dict.fromkeys(COUNTS, 0)

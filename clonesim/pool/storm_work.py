@@ -90,7 +90,7 @@ def task(kind: str, scenario: Scenario | None = None) -> Task:
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayLoad:
+class StormLoad:
     """What storms ask of the array, all desktops sharing it.
 
     Attributes
@@ -105,7 +105,7 @@ class ArrayLoad:
     capacity_iops: float
 
 
-def array_load(scenario: Scenario, *tasks: Task, replica: bool = True) -> ArrayLoad:
+def storm_load(scenario: Scenario, *tasks: Task, replica: bool = True) -> StormLoad:
     """What one or more tasks, done one after the other, ask of a scenario's array.
 
     Parameters
@@ -125,14 +125,14 @@ def array_load(scenario: Scenario, *tasks: Task, replica: bool = True) -> ArrayL
     reads, writes = (sum(getattr(one, name) for one in tasks) for name in ("reads", "writes"))
     read_bytes, write_bytes = (sum(getattr(one, name) for one in tasks) for name in ("read_bytes", "write_bytes"))
     if not sum(ios):
-        return ArrayLoad(ios, np.inf)
+        return StormLoad(ios, np.inf)
     capacity = disks.capacity_iops(
         missed * reads / sum(ios),
         round(read_bytes / reads) if reads else 0,
         round(write_bytes / writes) if writes else 0,
         hits.array_hits if hits else 0.0,
     )
-    return ArrayLoad(ios, float(capacity))
+    return StormLoad(ios, float(capacity))
 
 
 @dataclass(frozen=True, slots=True)

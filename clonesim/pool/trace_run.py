@@ -14,7 +14,7 @@ from clonesim.delta import Delta, replay
 from clonesim.errors import ParameterError
 from clonesim.ingest import Trace, read_trace
 from clonesim.lun.intervals import NS, edges, lock_intervals, quantile
-from clonesim.lun.lock_frames import Served, traffic
+from clonesim.lun.lock_frames import ServedLocks, traffic
 from clonesim.lun.lock_model import LockModel, lock_model
 from clonesim.lun.locks import lock_waits
 from clonesim.pool.curve import Curve, growth_rows
@@ -284,7 +284,7 @@ class _Lock:
 class _Queue:
     """Lock requests of one LUN, in order of time."""
 
-    served: Served
+    served: ServedLocks
     end_ns: int  # when the last lock is released
 
     @property
@@ -312,7 +312,7 @@ def _serve(time_ns: NDArray[np.int64], host: NDArray[np.int32], lock: _Lock, mod
     hold_ns = np.full(request_ns.size, lock.hold_ns)
     wait_ns, retries, failed = lock_waits(request_ns, whose, hold_ns, model, lock.hosts)
     reserved = retries >= model.fallback_after
-    served = Served(model, request_ns, whose, hold_ns, wait_ns, retries, failed, reserved)
+    served = ServedLocks(model, request_ns, whose, hold_ns, wait_ns, retries, failed, reserved)
     return _Queue(served, served.last_ns)
 
 
@@ -354,7 +354,7 @@ def _lock_rows(borders: NDArray[np.int64], used: NDArray[np.int64], queues: list
     return pd.concat(parts, ignore_index=True)
 
 
-def _traffic(borders: NDArray[np.int64], served: Served, lock: _Lock) -> pd.DataFrame:
+def _traffic(borders: NDArray[np.int64], served: ServedLocks, lock: _Lock) -> pd.DataFrame:
     if not served.model.contended:
         return lock_intervals(borders, served.time_ns, served.wait_ns, lock.hold_ns)
     part = traffic(served, borders, served.conflicts())
