@@ -76,7 +76,7 @@ def draw_lock_map(frame: pd.DataFrame, figure: Figure) -> None:
                 ax.set_xlabel("clones on the LUN, log scale", fontsize=8)
             if hold == "by load":
                 low, high = 1e3 * part["hold_s"].min(), 1e3 * part["hold_s"].max()
-                text = f"holds {low:.2g} to {high:.2g} ms"
+                text = f"holds {low:.3g} to {high:.3g} ms"
                 ax.annotate(text, (1, 1), xycoords="axes fraction", ha="right", va="bottom", fontsize=6.5, color=GREY)
     limit = 1e3 * float(frame.attrs.get("limit_s", 0.02))
     title = TITLES[str(frame["locking"].iloc[0])]
