@@ -20,9 +20,8 @@ LAYERS = [  # from the ground up; a module may import from its own layer and fro
     {"lun"},
     {"pool"},
     {"planning"},
-    {"chart", "planning_words"},
-    {"pool_plots", "planning_plots", "lock_plots"},
-    {"plots", "report", "console", "pool_console", "planning_console", "lock_console", "catalog_text"},
+    {"words"},
+    {"plots", "report", "console"},
     {"cli"},
     {"__main__"},
 ]
@@ -50,7 +49,7 @@ def test_command_line_imports_nothing_heavy():
 
 
 def test_the_catalog_s_text_needs_no_models():
-    extra = {"numpy", "pandas", "pydantic"} & loaded_by("from clonesim import catalog_text; catalog_text.presets()")
+    extra = {"numpy", "pandas", "pydantic"} & loaded_by("from clonesim.console import catalog; catalog.presets()")
     assert not extra
 
 

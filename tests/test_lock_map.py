@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from plan_tools import made_sample
 
+from clonesim.console.locks import locks_json, print_locks
 from clonesim.errors import ParameterError
-from clonesim.lock_console import locks_json, print_locks
-from clonesim.lock_plots import plot_lock_panel, plot_lock_sensitivity, save_lock_charts
 from clonesim.lun.operations import GROWTH, LOCK_BREAK, POWER_ON
 from clonesim.planning.lock_map import BY_LOAD, LockGrid, lock_cliff, lock_map, lock_pool
 from clonesim.planning.lock_phases import (
@@ -25,6 +24,7 @@ from clonesim.planning.lock_phases import (
 )
 from clonesim.planning.lock_sensitivity import AS_USUAL, cases, lock_sensitivity
 from clonesim.planning.pool_sample import Steps
+from clonesim.plots.locks import plot_lock_panel, plot_lock_sensitivity, save_lock_charts
 from clonesim.scenario import catalog, load_scenario
 
 CLONES, DAYS = 48, 15

@@ -6,7 +6,7 @@ import re
 import planning_tools as tools
 import pytest
 
-from clonesim import planning_console as console
+from clonesim.console import plans as console
 from clonesim.planning.cluster import cluster
 from clonesim.planning.density import plan_density
 from clonesim.planning.host_load import failures

@@ -7,7 +7,7 @@ import pytest
 
 from clonesim.planning.cluster import cluster
 from clonesim.planning.host_load import failures
-from clonesim.planning_words import (
+from clonesim.words import (
     METRICS,
     RULES,
     between,

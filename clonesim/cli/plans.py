@@ -39,7 +39,8 @@ def density(
     as_json: Json = False,
 ) -> None:
     """How many clones one LUN takes, and what stops it."""
-    from clonesim import planning_console, pool_console
+    from clonesim.console import plans as console
+    from clonesim.console.pool import bars
     from clonesim.planning import plan_density
     from clonesim.planning.limits import limits_of
     from clonesim.scenario import load_scenario
@@ -47,10 +48,10 @@ def density(
     given = load_scenario(scenario, set=settings or [])
     asked = limits_of(given, read_limits(limits))
     folder = _checked(out, tables)
-    with pool_console.bars() as bars:
-        progress = bars("Simulating the pool")
+    with bars() as bar:
+        progress = bar("Simulating the pool")
         plan = plan_density(given, asked, seed=seed, replicates=replicates, processes=processes, progress=progress)
-    told = planning_console.density_json(plan)
+    told = console.density_json(plan)
     saved: list[Path] = []
     if folder:
         from clonesim import plots
@@ -61,7 +62,7 @@ def density(
     if as_json:
         print_json(told)
         return
-    planning_console.print_density(plan)
+    console.print_density(plan)
     _print_saved(saved)
 
 
@@ -84,7 +85,8 @@ def size(
     as_json: Json = False,
 ) -> None:
     """What to buy for a pool: datastores, disks, hosts."""
-    from clonesim import planning_console, pool_console
+    from clonesim.console import plans as console
+    from clonesim.console.pool import bars
     from clonesim.errors import ParameterError
     from clonesim.planning import size as size_of
     from clonesim.planning.cluster import cluster
@@ -96,18 +98,18 @@ def size(
     if "outage" in named:
         raise ParameterError("limits.outage", named["outage"], "the risk has an option of its own", "Use --risk.")
     folder = _checked(out, tables)
-    with pool_console.bars() as bars:
+    with bars() as bar:
         bought = size_of(
             *(given, risk),
             limits=named,
             seed=seed,
             replicates=replicates,
             processes=processes,
-            progress=bars,
+            progress=bar,
         )
     made = cluster(given, hosts=bought.purchase.hosts.hosts)
     failing = failures(made, given.pool.clones, bought.purchase.luns)
-    told = planning_console.size_json(bought)
+    told = console.size_json(bought)
     saved: list[Path] = []
     if folder:
         from clonesim import plots
@@ -116,10 +118,10 @@ def size(
         saved = _save(folder, tables, frames, given.to_dict(), told)
         saved += [*plots.save_size(bought, folder), *plots.save_hosts(failing, made, folder)]
     if as_json:
-        print_json(told | {"hosts": planning_console.hosts_json(failing, made, bought.purchase.hosts)})
+        print_json(told | {"hosts": console.hosts_json(failing, made, bought.purchase.hosts)})
         return
-    planning_console.print_size(bought)
-    planning_console.print_hosts(failing, made, bought.purchase.hosts)
+    console.print_size(bought)
+    console.print_hosts(failing, made, bought.purchase.hosts)
     _print_saved(saved)
 
 
@@ -140,7 +142,8 @@ def locks(
     as_json: Json = False,
 ) -> None:
     """Does locking bite? Waits by clones, hosts, hold, storm."""
-    from clonesim import lock_console, pool_console
+    from clonesim.console import locks as console
+    from clonesim.console.pool import bars
     from clonesim.planning.lock_map import CLONES, HOSTS, lock_map, lock_pool
     from clonesim.planning.lock_sensitivity import lock_sensitivity
     from clonesim.scenario import catalog, load_scenario
@@ -148,8 +151,8 @@ def locks(
     given = load_scenario(scenario, set=settings or [])
     numbers = sorted(set(clones or CLONES))
     folder = _checked(out, tables)
-    with pool_console.bars() as bars:
-        simulated = bars("Simulating the pool")
+    with bars() as bar:
+        simulated = bar("Simulating the pool")
         sample = lock_pool(
             given,
             seed,
@@ -157,9 +160,9 @@ def locks(
             processes=processes,
             progress=simulated,
         )
-        served = bars("Serving the locks", "cells")
+        served = bar("Serving the locks", "cells")
         cells = lock_map(sample, clones=numbers, hosts=sorted(set(hosts or HOSTS)), progress=served)
-        varied = lock_sensitivity(sample, clones=numbers, progress=bars("Other assumptions", "variants"))
+        varied = lock_sensitivity(sample, clones=numbers, progress=bar("Other assumptions", "variants"))
     saved: list[Path] = []
     if folder:
         from clonesim import plots
@@ -168,9 +171,9 @@ def locks(
         saved = _save(folder, tables, frames, sample.scenario.to_dict(), {"caption": cells.attrs["caption"]})
         saved += plots.save_lock_charts(cells, varied, folder)
     if as_json:
-        print_json(lock_console.locks_json(cells, varied))
+        print_json(console.locks_json(cells, varied))
         return
-    lock_console.print_locks(cells, varied)
+    console.print_locks(cells, varied)
     _print_saved(saved)
 
 
@@ -213,6 +216,6 @@ def _save(
 
 
 def _print_saved(saved: list[Path]) -> None:
-    from clonesim import console
+    from clonesim.console import text
 
-    console.print_saved(saved)
+    text.print_saved(saved)

@@ -71,7 +71,8 @@ def run(
 def _run_trace(
     trace: str, asked: dict[str, Any], seed: int, folder: Path | None, tables: str, skip_bad_rows: bool, as_json: bool
 ) -> None:
-    from clonesim import console, pool
+    from clonesim import pool
+    from clonesim.console import text as console
 
     device = asked.pop("device", None)
     usual: dict[str, Any] = {"clones": 64, "luns": 1, "hosts": 8, "format": "vmfs-sparse"}
@@ -103,7 +104,9 @@ def _run_pool(
     tables: str,
     as_json: bool,
 ) -> None:
-    from clonesim import console, pool, pool_console
+    from clonesim import pool
+    from clonesim.console import pool as pool_console
+    from clonesim.console import text as console
     from clonesim.scenario import load_scenario
 
     given = load_scenario(scenario, set=settings)
@@ -138,7 +141,8 @@ def replay(
     """Replay a trace on one delta in several formats."""
     import pandas as pd
 
-    from clonesim import console, pool
+    from clonesim import pool
+    from clonesim.console import text as console
     from clonesim.delta import FORMATS
     from clonesim.delta import replay as replay_trace
     from clonesim.units import format_size, parse_duration
@@ -189,7 +193,8 @@ def experiment(
     as_json: Json = False,
 ) -> None:
     """Create and delete one file again and again, by policy."""
-    from clonesim import console, pool
+    from clonesim import pool
+    from clonesim.console import text as console
     from clonesim.guest import POLICIES
 
     folder = writable(out)

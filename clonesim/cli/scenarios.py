@@ -45,10 +45,10 @@ def catalog(
     as_json: Json = False,
 ) -> None:
     """List the cited parameters with default, range and source."""
-    from clonesim import catalog_text
+    from clonesim.console import catalog as listing
 
-    found = catalog_text.select(topic, name)
+    found = listing.select(topic, name)
     if as_json:
         print_json(found)
     else:
-        catalog_text.show(found, topic, name)
+        listing.show(found, topic, name)

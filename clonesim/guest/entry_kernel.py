@@ -33,7 +33,7 @@ from clonesim.guest.space_kernel import EVER, checkpoint
 from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, FULL, RENAME, TRIM, first_bad_op, is_possible
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 

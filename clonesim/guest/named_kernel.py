@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 
 @inner

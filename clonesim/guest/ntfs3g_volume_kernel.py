@@ -35,7 +35,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that the driver is handed
 

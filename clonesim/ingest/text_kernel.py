@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 # Roles of a column.
 IGNORED, TIME, OP, OFFSET, LENGTH, DEVICE, LEAD = 0, 1, 2, 3, 4, 5, 6

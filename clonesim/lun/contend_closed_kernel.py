@@ -14,7 +14,7 @@ from numba import njit
 
 from clonesim.lun.contend_kernel import back_off, child, pick_cluster
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 NEVER = np.int64(2**63 - 1)
 END, ATTEMPT = 0, 1  # of an event: twice its time plus this is its place in the order

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 UNIFORM, EXPONENTIAL = 0, 1
 NEVER = np.int64(2**63 - 1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 
 @njit(cache=True)

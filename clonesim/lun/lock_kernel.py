@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "6387344dc687be3b"
+KERNELS = "a166e51bf06a474f"
 
 FIFO = 0
 

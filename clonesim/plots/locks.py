@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.chart import GREY, add_caption, axes, save_chart
+from clonesim.plots.chart import GREY, add_caption, axes, save_chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from clonesim.console import print_table
+from clonesim.console.text import print_table
 from clonesim.errors import ParameterError, nearest
 from clonesim.scenario import catalog
 from clonesim.scenario.catalog import presets

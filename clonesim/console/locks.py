@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from clonesim.console import print_table
-from clonesim.lock_plots import TITLES
+from clonesim.console.text import print_table
 from clonesim.planning.lock_map import lock_cliff
+from clonesim.plots.locks import TITLES
 
 NEVER = "-"
 MOST_ROWS = 3  # numbers of hosts told of each phase

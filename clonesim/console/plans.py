@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clonesim.console import gib, percent, print_table
+from clonesim.console.text import gib, percent, print_table
 from clonesim.planning.density import NOTHING
-from clonesim.planning_words import (
+from clonesim.words import (
     METRICS,
     between,
     counted,

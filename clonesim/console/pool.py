@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from clonesim.console import gib, ms, percent, print_table
+from clonesim.console.text import gib, ms, percent, print_table
 from clonesim.units import GIB, TIB
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.chart import BLUE, GREEN, GREY, ORANGE, PINK, RED, SHAPES, SKY, add_caption, axes, save_chart
 from clonesim.planning.density import NOTHING
-from clonesim.planning_words import (
+from clonesim.plots.chart import BLUE, GREEN, GREY, ORANGE, PINK, RED, SHAPES, SKY, add_caption, axes, save_chart
+from clonesim.units import GIB
+from clonesim.words import (
     METRICS,
     between,
     density_verdict,
@@ -25,7 +26,6 @@ from clonesim.planning_words import (
     size_verdict,
     sized,
 )
-from clonesim.units import GIB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

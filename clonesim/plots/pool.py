@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clonesim.chart import (
+from clonesim.plots.chart import (
     BLUE,
     CYCLE,
     GREEN,

@@ -1,8 +1,4 @@
-"""Frames in, matplotlib Axes out. Each function draws into the axes it is given, shows nothing and saves nothing.
-
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; lines also differ in shape. What a
-chart assumes stands below it, from `frame.attrs["caption"]`.
-"""
+"""Charts of single deltas and of runs that replay a trace."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clonesim.chart import (
+from clonesim.plots.chart import (
     BLUE,
     CYCLE,
     GREY,
@@ -27,61 +23,12 @@ from clonesim.chart import (
     save_chart,
     time_unit,
 )
-from clonesim.lock_plots import draw_lock_map, plot_lock_panel, plot_lock_sensitivity, save_lock_charts
-from clonesim.planning_plots import (
-    plot_density,
-    plot_hosts,
-    plot_rules,
-    plot_size,
-    plot_swings,
-    save_density,
-    save_hosts,
-    save_size,
-)
-from clonesim.pool_plots import (
-    plot_band,
-    plot_fill,
-    plot_growth_fan,
-    plot_increments_map,
-    plot_sources,
-    save_pool_charts,
-    save_run_pool,
-)
 from clonesim.units import GIB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from clonesim.pool import TraceRun
-
-__all__ = [
-    "draw_lock_map",
-    "plot_band",
-    "plot_density",
-    "plot_fill",
-    "plot_growth_fan",
-    "plot_hosts",
-    "plot_increments",
-    "plot_increments_map",
-    "plot_lock_panel",
-    "plot_lock_sensitivity",
-    "plot_lock_waits",
-    "plot_policies",
-    "plot_replay",
-    "plot_rules",
-    "plot_size",
-    "plot_sources",
-    "plot_swings",
-    "plot_trace_growth",
-    "save_chart",
-    "save_density",
-    "save_hosts",
-    "save_lock_charts",
-    "save_pool_charts",
-    "save_run_charts",
-    "save_run_pool",
-    "save_size",
-]
 
 
 def plot_policies(experiment: pd.DataFrame, ax: Axes | None = None) -> Axes:

@@ -1,0 +1,69 @@
+"""Frames in, matplotlib Axes out. Each function draws into the axes it is given, shows nothing and saves nothing.
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart; lines also differ in shape. What a
+chart assumes stands below it, from `frame.attrs["caption"]`.
+"""
+
+from clonesim.plots.chart import save_chart
+from clonesim.plots.locks import (
+    draw_lock_map,
+    plot_lock_panel,
+    plot_lock_sensitivity,
+    save_lock_charts,
+)
+from clonesim.plots.plans import (
+    plot_density,
+    plot_hosts,
+    plot_rules,
+    plot_size,
+    plot_swings,
+    save_density,
+    save_hosts,
+    save_size,
+)
+from clonesim.plots.pool import (
+    plot_band,
+    plot_fill,
+    plot_growth_fan,
+    plot_increments_map,
+    plot_sources,
+    save_pool_charts,
+    save_run_pool,
+)
+from clonesim.plots.traces import (
+    plot_increments,
+    plot_lock_waits,
+    plot_policies,
+    plot_replay,
+    plot_trace_growth,
+    save_run_charts,
+)
+
+__all__ = [
+    "draw_lock_map",
+    "plot_band",
+    "plot_density",
+    "plot_fill",
+    "plot_growth_fan",
+    "plot_hosts",
+    "plot_increments",
+    "plot_increments_map",
+    "plot_lock_panel",
+    "plot_lock_sensitivity",
+    "plot_lock_waits",
+    "plot_policies",
+    "plot_replay",
+    "plot_rules",
+    "plot_size",
+    "plot_sources",
+    "plot_swings",
+    "plot_trace_growth",
+    "save_chart",
+    "save_density",
+    "save_hosts",
+    "save_lock_charts",
+    "save_pool_charts",
+    "save_run_charts",
+    "save_run_pool",
+    "save_size",
+]
