@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from clonesim.catalog_text import default_text, range_text  # noqa: E402
+from clonesim.console.catalog import default_text, range_text  # noqa: E402
 from clonesim.scenario import catalog  # noqa: E402
 
 TARGET = ROOT / "docs" / "catalog.md"
