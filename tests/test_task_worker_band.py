@@ -59,7 +59,7 @@ def test_beside_the_vendor_s(preset: str, record_property) -> None:
     vendor_gb = VENDOR_IOPS * VENDOR_WRITES * VENDOR_KB * WORK_S / 1e6
     assert vendor_gb == pytest.approx(0.75, abs=0.01)
     for name, value in ours.items():
-        record_property(name, round(value, 4))
+        record_property(name, round(float(value), 4))
     print(
         f"{preset}: {ours}; vendor: {VENDOR_IOPS} I/Os a second, {VENDOR_WRITES:.0%} writes, {vendor_gb:.2f} GB a day"
     )
