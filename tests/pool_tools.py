@@ -5,8 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from clonesim.guest.rows import Plan
+from clonesim.pool.clones import AMOUNTS, GROWTH, plan_of
+from clonesim.pool.desktop import Demand, Desktop, Ran
+from clonesim.pool.timeline import Timeline
 from clonesim.scenario import load_scenario
 from clonesim.scenario.model import Scenario
 
@@ -26,11 +34,37 @@ def small(preset: str = WITHOUT, **tables: Any) -> Scenario:
         "luns": {"size": "1 TiB"},
     }
     for table, values in tables.items():
+        if table == "strategy":
+            base[table] = values
+            continue
         merged = {**base.get(table, {}), **values}
         if table == "workload":
             merged["sources"] = {**base["workload"]["sources"], **values.get("sources", {})}
         base[table] = merged
     return load_scenario(base)
+
+
+@dataclass(frozen=True)
+class Life:
+    """What one clone did and what came of it: its plan, and what `Desktop.run` filled."""
+
+    plan: Plan
+    growth: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    demand: Demand
+    ran: Ran
+
+
+def live(desk: Desktop, line: Timeline, clone: int = 0, plan: Plan | None = None, demand: Demand | None = None) -> Life:
+    """Let one clone live, through a plan of its own or the one that the pool has for it."""
+    days = line.calendar.days
+    shape = len(desk.disks), days
+    growth = np.zeros((*shape, len(GROWTH)), np.int64)
+    sources = np.zeros((*shape, len(desk.activity.names), len(AMOUNTS)), np.int64)
+    demand = Demand.none(days) if demand is None else demand
+    plan = plan_of(desk.activity, line, clone, desk.image.first_file) if plan is None else plan
+    emptied = [line.emptied(clone, disk.emptied) for disk in desk.layout.disks]
+    return Life(plan, growth, sources, demand, desk.run(plan, emptied, growth, sources, demand))
 
 
 class Reversed(Executor):

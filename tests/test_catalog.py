@@ -25,7 +25,9 @@ def test_every_parameter_has_a_source(topic, parameter):
     assert parameter.unit in catalog.UNITS
     assert parameter.source in catalog.sources()
     assert parameter.kind != "assumed" or parameter.note, "an assumption needs its reason"
-    if isinstance(parameter.default, (str, bool)):
+    if isinstance(parameter.default, tuple):
+        assert set(parameter.default) <= set(parameter.range)
+    elif isinstance(parameter.default, (str, bool)):
         assert parameter.default in parameter.range
     else:
         assert len(parameter.range) == 2
@@ -107,5 +109,5 @@ def test_names_in_the_catalog_are_those_of_the_program():
 def test_platforms_have_what_the_generic_one_has_at_most():
     for name in catalog.names("platforms"):
         own, all_ = catalog.group("platforms", name), catalog.group("platforms", "generic")
-        for kind in ("format", "backing", "strategy"):
+        for kind in ("format", "backing"):
             assert set(own[kind].range) <= set(all_[kind].range), (name, kind)

@@ -19,7 +19,10 @@ from clonesim.ingest import packaged_trace
 from clonesim.scenario import catalog
 
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
-COMMANDS = ["run", "replay", "experiment", "demo", "density", "size", "locks", "init", "catalog"]
+COMMANDS = [
+    *("run", "replay", "experiment", "demo", "density", "size", "locks", "compare", "cost", "plan"),
+    *("init", "catalog"),
+]
 TRACE = ["run", "--trace", "packaged"]
 
 

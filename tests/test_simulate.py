@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from pool_tools import WITH_DISCARDS, Reversed, small
+from pool_tools import WITH_DISCARDS, Reversed, live, small
 
 from clonesim.errors import ClonesimError, ParameterError
 from clonesim.lun.backing import backing
@@ -177,16 +177,14 @@ class TestSums:
 
     def test_demand_is_what_was_written(self, alone: Run) -> None:
         desk = Desktop(alone.scenario, 0)
-        days, names = alone.scenario.pool.days, len(desk.activity.names)
-        demand = np.zeros((days * 1440, 5), np.int64)
-        growth, sources = np.zeros((days, 4), np.int64), np.zeros((days, names, 3), np.int64)
-        plan = plan_of(desk.activity, Timeline.of(alone.scenario, 0), 4, desk.image.first_file)
-        desk.run(plan, growth, sources, demand)
+        life = live(desk, Timeline.of(alone.scenario, 0), 4)
+        (growth,), demand, reads = life.growth, life.demand.lun, life.plan.reads
         mine = alone.growth[alone.growth["clone"] == 4]
         assert growth[:, 2].tolist() == mine["written_bytes"].tolist()
         assert demand[:, 3].sum() == growth[-1, 2]
-        assert demand[:, 0].sum() == plan.reads.ios.sum()
-        assert demand[:, 2].sum() == plan.reads.bytes.sum()
+        assert demand[:, 0].sum() == reads.ios.sum()
+        assert demand[:, 2].sum() == reads.bytes.sum()
+        assert not life.demand.elsewhere.any()
         assert 0 < demand[:, 4].sum() < demand[:, 0].sum()
         desk.volume.check_invariants()
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from pool_tools import WITH_DISCARDS, WITHOUT, small
+from pool_tools import WITH_DISCARDS, WITHOUT, live, small
 
 from clonesim.errors import ParameterError, ScenarioError
 from clonesim.guest import Volume
-from clonesim.pool.clones import Desktop, activity_of, plan_of
+from clonesim.pool.clones import Desktop, activity_of
 from clonesim.pool.run import Run
 from clonesim.pool.simulate import simulate
 from clonesim.pool.timeline import Timeline
@@ -140,11 +140,9 @@ class TestAFullGuest:
         assert run.refused_operations > 0
         assert run.growth["guest_used_bytes"].max() > 0.98 * scenario.guest.disk
         desk = Desktop(scenario, 0)
-        names, refused = len(desk.activity.names), 0
+        refused = 0
         for clone in (0, 1):
-            plan = plan_of(desk.activity, Timeline.of(scenario, 0), clone, desk.image.first_file)
-            growth, sources = np.zeros((5, 4), np.int64), np.zeros((5, names, 3), np.int64)
-            refused += desk.run(plan, growth, sources, np.zeros((5 * 1440, 5), np.int64))
+            refused += live(desk, Timeline.of(scenario, 0), clone).ran.refused
             desk.volume.check_invariants()
         assert refused == run.refused_operations == run.summary["refused_operations"]
 
@@ -213,9 +211,7 @@ class TestStartFromABitmap:
         scenario = small(guest={"start": {"bitmap": path}}, pool={"clones": 1, "days": 5})
         desk = Desktop(scenario, 0)
         own = Volume("4 GiB", os="windows-xp").bitmap
-        plan = plan_of(desk.activity, Timeline.of(scenario, 0), 0, desk.image.first_file)
-        names = len(desk.activity.names)
-        desk.run(plan, np.zeros((5, 4), np.int64), np.zeros((5, names, 3), np.int64), np.zeros((7200, 5), np.int64))
+        live(desk, Timeline.of(scenario, 0))
         written, offset = np.zeros(own.size, np.bool_), desk.volume.settings.values["partition_offset"]
         for start, end in desk.delta.grain_map():  # grains are sectors: what is before the partition is below 0
             written[max(0, (start - offset) // 4096) : max(0, -(-(end - offset) // 4096))] = True

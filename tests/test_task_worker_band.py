@@ -18,10 +18,10 @@ What disagrees is stated, not tuned away: the model writes as much, most of it b
 requests. So its write I/Os are a lower bound of the demand on an array.
 """
 
-import numpy as np
 import pytest
+from pool_tools import live
 
-from clonesim.pool.clones import Desktop, plan_of
+from clonesim.pool.desktop import Demand, Desktop
 from clonesim.pool.timeline import Timeline
 from clonesim.scenario import load_scenario
 
@@ -36,13 +36,11 @@ def working_days(preset: str) -> dict[str, float]:
     tables = {"pool": {"clones": CLONES, "days": DAYS}, "workload": {"name": "task"}, "users": {"absence": 0.0}}
     scenario = load_scenario({"base": preset, **tables})
     desk, line = Desktop(scenario, 1), Timeline.of(scenario, 1)
-    demand, metadata = np.zeros((DAYS * 1440, 5), np.int64), 0
+    asked, metadata = Demand.none(DAYS), 0
     for clone in range(CLONES):
-        plan = plan_of(desk.activity, line, clone, desk.image.first_file)
-        sources = np.zeros((DAYS, len(desk.activity.names), 3), np.int64)
-        desk.run(plan, np.zeros((DAYS, 4), np.int64), sources, demand)
+        live(desk, line, clone, demand=asked)
         metadata += desk.delta.metadata_bytes
-    days = demand.reshape(DAYS, 1440, 5)[[day for day in range(DAYS) if day % 7 < 5]]
+    days = asked.lun.reshape(DAYS, 1440, 5)[[day for day in range(DAYS) if day % 7 < 5]]
     work = days[:, 9 * 60 : 17 * 60].sum(axis=(0, 1)) / CLONES / len(days)
     return {
         "written_gb": days[:, :, WRITTEN].sum() / CLONES / len(days) / 1e9,

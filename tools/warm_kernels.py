@@ -21,7 +21,8 @@ def pool_kernels() -> None:
     from clonesim.ops import OPS_DTYPE
     from clonesim.planning.space_risk import space_risk
 
-    run = simulate("windows-11-office", pool={"clones": 1, "days": 1}, processes=1)
+    nightly = [{"name": "refresh", "when": "nightly"}]
+    run = simulate("windows-11-office", pool={"clones": 1, "days": 3}, strategy=nightly, processes=1)
     len(run.storms)  # made when it is asked for
     space_risk(np.ones((1, 2, 2), np.int64), lambda n: n, 10, [1])
     run_trace(packaged_trace(), clones=2)

@@ -47,7 +47,7 @@ def density(
 
     given = load_scenario(scenario, set=settings or [])
     asked = limits_of(given, read_limits(limits))
-    folder = _checked(out, tables)
+    folder = checked(out, tables)
     with bars() as bar:
         progress = bar("Simulating the pool")
         plan = plan_density(given, asked, seed=seed, replicates=replicates, processes=processes, progress=progress)
@@ -57,13 +57,13 @@ def density(
         from clonesim import plots
 
         frames = {"density": plan.frame, "space": plan.space, "storms": plan.storms, "moves": plan.moves}
-        saved = _save(folder, tables, frames | {"rules": plan.rules}, given.to_dict(), told)
+        saved = save(folder, tables, frames | {"rules": plan.rules}, given.to_dict(), told)
         saved += plots.save_density(plan, folder)
     if as_json:
         print_json(told)
         return
     console.print_density(plan)
-    _print_saved(saved)
+    print_saved(saved)
 
 
 @app.command(
@@ -97,7 +97,7 @@ def size(
     named = read_limits(limits)
     if "outage" in named:
         raise ParameterError("limits.outage", named["outage"], "the risk has an option of its own", "Use --risk.")
-    folder = _checked(out, tables)
+    folder = checked(out, tables)
     with bars() as bar:
         bought = size_of(
             *(given, risk),
@@ -115,14 +115,14 @@ def size(
         from clonesim import plots
 
         frames = {"purchase": bought.frame, "swings": bought.swings, "wrong": bought.wrong, "hosts": failing}
-        saved = _save(folder, tables, frames, given.to_dict(), told)
+        saved = save(folder, tables, frames, given.to_dict(), told)
         saved += [*plots.save_size(bought, folder), *plots.save_hosts(failing, made, folder)]
     if as_json:
         print_json(told | {"hosts": console.hosts_json(failing, made, bought.purchase.hosts)})
         return
     console.print_size(bought)
     console.print_hosts(failing, made, bought.purchase.hosts)
-    _print_saved(saved)
+    print_saved(saved)
 
 
 @app.command(
@@ -150,7 +150,7 @@ def locks(
 
     given = load_scenario(scenario, set=settings or [])
     numbers = sorted(set(clones or CLONES))
-    folder = _checked(out, tables)
+    folder = checked(out, tables)
     with bars() as bar:
         simulated = bar("Simulating the pool")
         sample = lock_pool(
@@ -168,13 +168,13 @@ def locks(
         from clonesim import plots
 
         frames = {"locks": cells, "sensitivity": varied}
-        saved = _save(folder, tables, frames, sample.scenario.to_dict(), {"caption": cells.attrs["caption"]})
+        saved = save(folder, tables, frames, sample.scenario.to_dict(), {"caption": cells.attrs["caption"]})
         saved += plots.save_lock_charts(cells, varied, folder)
     if as_json:
         print_json(console.locks_json(cells, varied))
         return
     console.print_locks(cells, varied)
-    _print_saved(saved)
+    print_saved(saved)
 
 
 def read_limits(items: list[str] | None) -> dict[str, Any]:
@@ -200,22 +200,25 @@ def _number(text: str) -> Any:
     return text
 
 
-def _checked(out: Path | None, tables: str) -> Path | None:
+def checked(out: Path | None, tables: str) -> Path | None:
+    """Folder that can be written, and a known format of tables."""
     from clonesim.pool.run_files import check_table_format
 
     check_table_format(tables)
     return writable(out)
 
 
-def _save(
+def save(
     folder: Path, tables: str, frames: dict[str, pd.DataFrame], scenario: dict[str, Any], told: dict[str, Any]
 ) -> list[Path]:
+    """Write tables and run.json."""
     from clonesim.pool.run_files import save_run
 
     return save_run(folder, tables, frames, {"scenario": scenario}, told)
 
 
-def _print_saved(saved: list[Path]) -> None:
+def print_saved(saved: list[Path]) -> None:
+    """Tell what was written."""
     from clonesim.console import text
 
     text.print_saved(saved)

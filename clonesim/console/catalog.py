@@ -80,7 +80,7 @@ def default_text(entry: dict[str, Any]) -> str:
 def range_text(entry: dict[str, Any]) -> str:
     """Range of an entry: lowest to highest number, or all names."""
     allowed = [_text(value, entry["unit"]) for value in entry["range"]]
-    if isinstance(entry["default"], (str, bool)):
+    if isinstance(entry["default"], (str, bool, tuple)):
         return ", ".join(allowed)
     return " to ".join(dict.fromkeys(allowed))
 
@@ -88,6 +88,8 @@ def range_text(entry: dict[str, Any]) -> str:
 def _text(value: Any, unit: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return " + ".join(value)
     if unit == "B":
         return format_size(value)
     if unit == "s":

@@ -48,7 +48,7 @@ from clonesim.delta.law_kernel import (
     touch,
 )
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 FREE = OWN  # where the search for a free cluster starts: no cluster below it was freed since it moved on
 END = OWN + 1  # clusters from the start of the file to the last one ever in use

@@ -8,7 +8,7 @@ source off leaves every other source's part of the plan as it was, and users do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -101,13 +101,15 @@ class Activity:
         """Size after compression by size before, of what each source writes, by index. [1]"""
         return tuple(float(catalog.value("content", f"{tag}.compressed")) for tag in self.tags)
 
-    def base_files(self, first_file: int = 0) -> list[tuple[int, int]]:
+    def base_files(self, first_file: int = 0, only: Collection[int] | None = None) -> list[tuple[int, int]]:
         """Files that the base image must hold: allocated there, written on use.
 
         Parameters
         ----------
         first_file : int, default 0
             As in `plan`.
+        only : collection of int, optional
+            Indices of the sources that count; all by default.
 
         Returns
         -------
@@ -116,6 +118,8 @@ class Activity:
         _check_first(first_file)
         found = []
         for source in self.active:
+            if only is not None and source.index not in only:
+                continue
             held: Ints = _BASE[source.pattern](source) if source.pattern in _BASE else np.zeros(0, np.int64)
             found += [(int(source.number(slot, first_file)), int(size)) for slot, size in enumerate(held)]
         return found
@@ -132,6 +136,7 @@ class Activity:
         generator_for: Callable[[str], np.random.Generator],
         horizon_s: float,
         first_file: int = 0,
+        only: Collection[int] | None = None,
     ) -> Plan:
         """Draw what one clone does.
 
@@ -147,6 +152,8 @@ class Activity:
             End of the plan. A longer horizon only adds operations at the end. [s]
         first_file : int, default 0
             Lowest file number that the plan uses; a multiple of 10, since ten numbers share a directory.
+        only : collection of int, optional
+            Indices of the sources that act; all by default.
 
         Returns
         -------
@@ -161,6 +168,8 @@ class Activity:
         clock = Clock(presence, shared, horizon_s, self.intensity, kept, own_key)
         rows = Rows(first_file, horizon_s)
         for source in self.active:
+            if only is not None and source.index not in only:
+                continue
             events = clock.events(source, int(generator_for(source.name).integers(2**63)))
             plan_reads(source, events, rows)
             if source.pattern == "files":

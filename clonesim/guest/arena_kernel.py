@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from clonesim.delta.law_kernel import emit_prefetch
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page

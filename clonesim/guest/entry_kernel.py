@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clonesim.guest import arena_kernel as a
-from clonesim.guest.arena_kernel import entry, inner, words
+from clonesim.guest.arena_kernel import entry, words
 from clonesim.guest.attribute_kernel import SECURITY, add_attribute, open_stream, open_table
 from clonesim.guest.file_kernel import (
     CLUSTER_BYTES,
@@ -27,13 +27,13 @@ from clonesim.guest.ntfs3g_record_kernel import NEXT_RECORD
 from clonesim.guest.ntfs3g_space_kernel import ntfs3g_mount
 from clonesim.guest.ntfs3g_volume_kernel import run_ntfs3g, run_numbered_ntfs3g
 from clonesim.guest.policy_kernel import NTFS3G, POLICY, POSITION
-from clonesim.guest.request_kernel import NOW, OUT, REQUEST, SOURCE
+from clonesim.guest.request_kernel import OUT, REQUEST, SOURCE
 from clonesim.guest.runs_kernel import key_high, key_low, release, run_holding, take_part
 from clonesim.guest.space_kernel import EVER, checkpoint
-from clonesim.guest.volume_kernel import AHEAD, DELETE, DONE, FULL, RENAME, TRIM, first_bad_op, is_possible
+from clonesim.guest.volume_kernel import AHEAD, DONE, FULL, begin_op, first_bad_op
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 
@@ -191,18 +191,6 @@ def check_ops(arena, ops, sizes, lenient):
     `lenient`: files may be missing, or be there already.
     """
     return first_bad_op(words(arena), ops, sizes, lenient)
-
-
-@inner
-def begin_op(m, ops, i, lenient):
-    """Set clock and source for an operation: its length, whether there is anything to do, whether it can be done."""
-    op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
-    m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
-    m[SOURCE] = ops[i]["source"]
-    if op == RENAME and offset == number:
-        return a.ZERO, False, True
-    length = a.ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
-    return length, True, not lenient or is_possible(m, op, number, offset, length)
 
 
 @entry

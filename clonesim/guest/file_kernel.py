@@ -13,7 +13,7 @@ from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart,
 from clonesim.guest.policy_kernel import POLICY_SCALARS
 from clonesim.guest.runs_kernel import FIELD, MASK
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 RECORD = np.int64(4)  # words of a record
 SIZE_BITS = np.int64(48)

@@ -23,7 +23,7 @@ from clonesim.guest.windows_file_kernel import (
     windows_open,
 )
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 INDEX_BLOCK = np.int64(4096)
 COUNT = np.int64(32)  # a folder's word: MFT record plus 1 | files in it from this bit on

@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 
 @inner

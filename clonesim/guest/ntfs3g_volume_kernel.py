@@ -35,7 +35,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that the driver is handed
 

@@ -35,7 +35,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

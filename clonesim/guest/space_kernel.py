@@ -71,7 +71,7 @@ from clonesim.guest.runs_kernel import (
     take_part,
 )
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 WAITING = np.int64(2)  # words of a waiting run: start | length, when it becomes reusable [ns]
 RESERVE = np.int64(8)  # index blocks' worth of clusters that stay free for metadata

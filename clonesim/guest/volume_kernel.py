@@ -29,7 +29,7 @@ from clonesim.guest.folder_kernel import fetch_ahead, slot
 from clonesim.guest.journal_kernel import USN_JOURNAL
 from clonesim.guest.mft_kernel import MFT, MFT_BITMAP, MFT_STEP, ROOT_INDEX, mft_records
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
-from clonesim.guest.request_kernel import DISCARD, EMIT, OUT, SOURCE, emit, request_room
+from clonesim.guest.request_kernel import DISCARD, EMIT, NOW, OUT, SOURCE, emit, request_room
 from clonesim.guest.runs_kernel import (
     BY_ADDRESS,
     FREED,
@@ -48,7 +48,7 @@ from clonesim.guest.runs_kernel import (
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, queue_room
 from clonesim.ops import FileOp
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]
@@ -224,3 +224,15 @@ def first_bad_op(m, ops, sizes, lenient):
         elif offset < 0 or offset > sizes[number] - length:
             return i, BAD_OFFSET
     return -1, 0
+
+
+@inner
+def begin_op(m, ops, i, lenient):
+    """Set clock and source for an operation: its length, whether there is anything to do, whether it can be done."""
+    op, number, offset = ops[i]["op"], ops[i]["file"], ops[i]["offset"]
+    m[NOW] = max(m[NOW], np.int64(ops[i]["time_s"] * 1e9))
+    m[SOURCE] = ops[i]["source"]
+    if op == RENAME and offset == number:
+        return ZERO, False, True
+    length = ZERO if op == DELETE or op == RENAME or op == TRIM else ops[i]["length"]
+    return length, True, not lenient or is_possible(m, op, number, offset, length)

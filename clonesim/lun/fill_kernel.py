@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 
 @njit(cache=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "a166e51bf06a474f"
+KERNELS = "8d6f0bedc3b05b75"
 
 FIFO = 0
 

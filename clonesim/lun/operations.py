@@ -13,6 +13,7 @@ KINDS: Final = (
     *("snapshot-create", "snapshot-delete", "file-create", "file-delete"),
 )
 GROWTH, POWER_ON, POWER_OFF, VMOTION, LOCK_BREAK = range(5)  # codes: places in KINDS
+FILE_CREATE, FILE_DELETE = KINDS.index("file-create"), KINDS.index("file-delete")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,9 +18,10 @@ from clonesim.errors import ParameterError
 from clonesim.guest.presence import DAY_S
 from clonesim.keys import POOL, generator
 from clonesim.lun.backing import backing
-from clonesim.pool.clones import DEMAND, Batch, no_demand
+from clonesim.pool.clones import DEMAND, STEPS, Batch, no_demand
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.simulate import check_asked
+from clonesim.pool.strategies.layout import on_the_lun
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers
 from clonesim.scenario.model import Scenario
@@ -190,14 +191,24 @@ def _part(scenario: Scenario, seed: int, one: Replicate) -> _Part:
     days, clones = scenario.pool.days, scenario.pool.clones
     where = backing(scenario.luns.backing)
     size, start = np.zeros((clones, days), np.int64), np.zeros(clones, np.int64)
-    for batch in one.batches:
+    here = on_the_lun(scenario)
+    batches = tuple(_of_disks(batch, here) for batch in one.batches)
+    for batch in batches:
         for clone, first, peak in _peaks(batch, days):
             size[clone], start[clone] = where.allocated(peak), where.allocated(first)
     demand = no_demand(days)
     for batch in one.batches:
         demand += batch.demand
     rng = generator(seed, one.number, POOL, "pool:worst-minute")
-    return _Part(one.timeline, size, start, _steps(one.batches), demand, _worst(one.batches, days, rng))
+    return _Part(one.timeline, size, start, _steps(batches), demand, _worst(batches, days, rng))
+
+
+def _of_disks(batch: Batch, disks: NDArray[np.int8]) -> Batch:
+    """A batch with the growth steps of some of its clones' disks, each clone's in order of time."""
+    rows = np.flatnonzero(np.isin(batch.disk, disks))
+    rows = rows[np.lexsort((batch.time_s[rows], batch.clone[rows]))]
+    columns = {name: getattr(batch, name)[rows] for name in STEPS}
+    return replace(batch, **columns)
 
 
 def _peaks(batch: Batch, days: int) -> Iterator[tuple[int, int, Ints]]:
@@ -243,7 +254,7 @@ def check_sample(sample: PoolSample, scenario: Scenario) -> None:
     Only tables of datastores, array and hosts may differ; of these, the number of hosts and the backing's allocation
     unit may not, since clones ran on these hosts and their files were counted in whole units.
     """
-    for table in ("pool", "users", "guest", "workload", "delta", "storms", "platform"):
+    for table in ("pool", "users", "guest", "workload", "delta", "storms", "platform", "strategy"):
         if getattr(scenario, table) != getattr(sample.scenario, table):
             _refuse(sample, f"it was made from another table {table}")
     hosts = sample.scenario.hosts.count

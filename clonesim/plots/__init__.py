@@ -30,6 +30,7 @@ from clonesim.plots.pool import (
     save_pool_charts,
     save_run_pool,
 )
+from clonesim.plots.strategies import plot_strategies, plot_tiers, save_comparison
 from clonesim.plots.traces import (
     plot_increments,
     plot_lock_waits,
@@ -56,9 +57,12 @@ __all__ = [
     "plot_rules",
     "plot_size",
     "plot_sources",
+    "plot_strategies",
     "plot_swings",
+    "plot_tiers",
     "plot_trace_growth",
     "save_chart",
+    "save_comparison",
     "save_density",
     "save_hosts",
     "save_lock_charts",

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from clonesim.delta.law_kernel import IGNORE
 from clonesim.errors import ParameterError
-from clonesim.pool.clones import AMOUNTS, GROWTH, Desktop, desktop, no_demand, plan_of, timeline
+from clonesim.pool.clones import AMOUNTS, GROWTH, desktop, plan_of, timeline
+from clonesim.pool.desktop import Demand, Desktop
 from clonesim.pool.run import SHARES, Run
 from clonesim.pool.simulate import check_asked, simulate
+from clonesim.pool.strategies.layout import OS
 from clonesim.pool.workers import results, workers
 from clonesim.scenario.desktop import sends_discards
 from clonesim.scenario.load import load_scenario
@@ -116,17 +118,19 @@ def run_band_job(job: BandJob) -> NDArray[np.int64]:
     delta = np.zeros((len(job.variants), len(job.clones), days), np.int64)
     line = timeline(job.variants[0], job.seed, 0)
     desks: list[Desktop] = [desktop(variant, job.seed) for variant in job.variants]
-    demand = no_demand(days)
-    growth = np.zeros((days, len(GROWTH)), np.int64)
+    demand = Demand.none(days)
     for c, clone in enumerate(job.clones):
         plans = {}
         for v, (variant, desk) in enumerate(zip(job.variants, desks, strict=True)):
             key = variant.guest.discards, desk.image.first_file
             if key not in plans:
                 plans[key] = plan_of(desk.activity, line, clone, desk.image.first_file)
-            sources = np.zeros((days, len(desk.activity.names), len(AMOUNTS)), np.int64)
-            desk.run(plans[key], growth, sources, demand)
-            delta[v, c] = growth[:, GROWTH.index("delta_bytes")]
+            shape = len(desk.disks), days
+            growth = np.zeros((*shape, len(GROWTH)), np.int64)
+            sources = np.zeros((*shape, len(desk.activity.names), len(AMOUNTS)), np.int64)
+            emptied = [line.emptied(clone, disk.emptied) for disk in desk.layout.disks]
+            desk.run(plans[key], emptied, growth, sources, demand)
+            delta[v, c] = growth[OS, :, GROWTH.index("delta_bytes")]
     return delta
 
 

@@ -22,20 +22,21 @@ def growth_frame(batches: Sequence[Batch], timelines: Sequence[Timeline], luns: 
     halts = halts_of(luns)
     parts = []
     for batch in batches:
-        clones, days = len(batch.job.clones), batch.growth.shape[1]
+        clones, disks, days = batch.growth.shape[:3]
         timeline = timelines[batch.job.replicate]
         ends = DAY_S * np.arange(1, days + 1)
-        rows: dict[str, Any] = {
-            "replicate": np.full(clones * days, batch.job.replicate, np.int32),
-            "day": np.tile(np.arange(days, dtype=np.int32), clones),
-            "clone": np.repeat(np.array(batch.job.clones, np.int32), days),
-            "disk": np.zeros(clones * days, np.int8),
-            "lun": np.full(clones * days, batch.job.lun, np.int32),
-            "host": np.concatenate([timeline.hosts.at(c, ends) for c in batch.job.clones]).astype(np.int32),
-        }
-        rows |= {name: batch.growth[:, :, k].reshape(-1) for k, name in enumerate(GROWTH)}
+        host = np.stack([timeline.hosts.at(c, ends) for c in batch.job.clones]).astype(np.int32)
         halt = np.array([halts[batch.job.replicate].get(c, np.inf) for c in batch.job.clones])
-        rows["censored"] = (ends[None, :] > halt[:, None]).reshape(-1)
+        rows: dict[str, Any] = {
+            "replicate": np.full(clones * disks * days, batch.job.replicate, np.int32),
+            "day": np.tile(np.arange(days, dtype=np.int32), clones * disks),
+            "clone": np.repeat(np.array(batch.job.clones, np.int32), disks * days),
+            "disk": np.tile(np.repeat(np.arange(disks, dtype=np.int8), days), clones),
+            "lun": np.full(clones * disks * days, batch.job.lun, np.int32),
+            "host": np.repeat(host, disks, axis=0).reshape(-1),
+        }
+        rows |= {name: batch.growth[..., k].reshape(-1) for k, name in enumerate(GROWTH)}
+        rows["censored"] = np.repeat(ends[None, :] > halt[:, None], disks, axis=0).reshape(-1)
         parts.append(pd.DataFrame(rows))
     frame = pd.concat(parts, ignore_index=True)
     return frame.sort_values(["replicate", "day", "clone", "disk"], ignore_index=True)
@@ -45,15 +46,15 @@ def sources_frame(batches: Sequence[Batch], names: Sequence[str]) -> pd.DataFram
     """Rows of `run.sources`: bytes of every clone, day and write source; sources without any bytes are left out."""
     parts = []
     for batch in batches:
-        clone, day, source = np.nonzero(batch.sources.any(axis=3))
+        clone, disk, day, source = np.nonzero(batch.sources.any(axis=4))
         rows: dict[str, Any] = {
             "replicate": np.full(clone.size, batch.job.replicate, np.int32),
             "day": day.astype(np.int32),
             "clone": np.array(batch.job.clones, np.int32)[clone],
-            "disk": np.zeros(clone.size, np.int8),
+            "disk": disk.astype(np.int8),
             "source": source.astype(np.int16),
         }
-        amounts = batch.sources[clone, day, source]
+        amounts = batch.sources[clone, disk, day, source]
         rows |= {name: amounts[:, k] for k, name in enumerate(AMOUNTS)}
         parts.append(pd.DataFrame(rows))
     frame = pd.concat(parts, ignore_index=True)
@@ -70,7 +71,7 @@ def increments_frame(luns: Sequence[LunResult]) -> pd.DataFrame:
                 "replicate": np.full(lun.time_s.size, lun.replicate, np.int32),
                 "time_s": lun.time_s,
                 "clone": lun.clone.astype(np.int32),
-                "disk": np.zeros(lun.time_s.size, np.int8),
+                "disk": lun.disk,
                 "lun": np.full(lun.time_s.size, lun.lun, np.int32),
                 "host": lun.host,
             }

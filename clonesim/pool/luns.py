@@ -22,13 +22,12 @@ from clonesim.lun.operations import GROWTH, POWER_ON, Operations
 from clonesim.lun.run_frames import heartbeat_frame, lock_frame, operation_frame
 from clonesim.lun.space import FixedSpace, fixed_space
 from clonesim.pool.array_stage import ArrayStage
-from clonesim.pool.clones import DEMAND, Batch
+from clonesim.pool.clones import DEMAND, STEPS, Batch
 from clonesim.pool.replicates import Replicate
+from clonesim.pool.strategies.layout import on_the_lun
 from clonesim.pool.timeline import Timeline
 from clonesim.scenario.model import Scenario
 from clonesim.units import GIB, format_size
-
-STEPS = {"time_s": np.float64, "clone": np.int64, "host": np.int32, "size": np.int64}  # of a batch, and their types
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class LunResult:
         As `run.luns` and `run.peaks`.
     locks, operations : DataFrame
         As `run.locks` and `run.operations`.
-    time_s, clone, host : (n,) arrays
+    time_s, clone, disk, host : (n,) arrays
         Growth steps that took place, the files' creation left out, in order of time and clone.
     """
 
@@ -61,6 +60,7 @@ class LunResult:
     operations: pd.DataFrame
     time_s: NDArray[np.float64]
     clone: NDArray[np.int64]
+    disk: NDArray[np.int8]
     host: NDArray[np.int32]
 
 
@@ -92,7 +92,7 @@ def run_lun(
     timeline, luns, horizon_s = replicate.timeline, scenario.luns, scenario.horizon_s
     clones = np.flatnonzero(timeline.lun == lun)
     others = timeline.operations.take(timeline.lun[timeline.operations.clone] == lun)
-    time_s, clone, host, size = _steps(replicate.on(lun))
+    time_s, clone, disk, host, size = _steps(replicate.on(lun), on_the_lun(scenario))
     fixed = space_of(scenario, clones.size)
     power_on = others.take(others.kind == POWER_ON)
     filled = fill(
@@ -101,7 +101,7 @@ def run_lun(
         power_on_clone=power_on.clone,
     )
     happened = filled.accepted & (time_s > 0) & (size > 0)
-    time_s, clone, host = time_s[happened], clone[happened], host[happened]
+    time_s, clone, disk, host = time_s[happened], clone[happened], disk[happened], host[happened]
     growth = Operations(time_s, clone, host, np.full(time_s.size, GROWTH, np.int8))
     locks = _locks(scenario, lun, timeline, Operations.of(growth, _while_up(others, filled)), stage)
     asked, served = stage.asked[lun], stage.served[lun]
@@ -127,7 +127,10 @@ def run_lun(
     by_kind = operation_frame(locks)
     by_kind.insert(0, "lun", np.int32(lun))
     by_kind.insert(0, "replicate", np.int32(replicate.number))
-    return LunResult(lun, replicate.number, filled, fixed, hours, worst, by_host, by_kind, time_s, clone, host)
+    return LunResult(
+        *(lun, replicate.number, filled, fixed, hours, worst, by_host, by_kind),
+        *(time_s, clone, disk, host),
+    )
 
 
 def _by_host(locks: LockRun, lun: int, scenario: Scenario, io_per_s: float) -> pd.DataFrame:
@@ -145,14 +148,15 @@ def _by_host(locks: LockRun, lun: int, scenario: Scenario, io_per_s: float) -> p
     return found.astype(dict.fromkeys([*counts, "lun"], np.int64))
 
 
-def _steps(batches: Sequence[Batch]) -> tuple[NDArray[Any], ...]:
-    """Growth steps of some batches in order of time and clone: the columns `STEPS`."""
+def _steps(batches: Sequence[Batch], disks: NDArray[np.int8]) -> tuple[NDArray[Any], ...]:
+    """Growth steps of some disks of some batches in order of time and clone: the columns `STEPS`."""
     columns = [
         np.concatenate([np.zeros(0, kind), *(getattr(batch, name) for batch in batches)])
         for name, kind in STEPS.items()
     ]
     order = in_order(columns[0], columns[1])
-    return tuple(column[order] for column in columns)
+    here = np.isin(columns[2], disks)[order]
+    return tuple(column[order][here] for column in columns)
 
 
 def _while_up(operations: Operations, filled: Fill) -> Operations:

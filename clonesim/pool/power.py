@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.guest.presence import Presence
-from clonesim.lun.operations import LOCK_BREAK, POWER_OFF, POWER_ON, Operations
+from clonesim.lun.operations import FILE_CREATE, FILE_DELETE, LOCK_BREAK, POWER_OFF, POWER_ON, Operations
 from clonesim.pool.hosts import Hosts
 from clonesim.pool.storm_work import serve_work, storm_load, task
 from clonesim.scenario import catalog
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CYCLED: Final = 0  # powered off and on
 STARTED: Final = 1  # powered on for the first time
 FAILED: Final = 2  # restarted elsewhere after its host failed
+REFRESHED: Final = 3  # powered off, set back to its image, and powered on
+PLANNED: Final = (CYCLED, REFRESHED)
 
 Times = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,7 +42,7 @@ class Restarts:
     boot_s, up_s : (n,) float64 arrays
         When it was powered on, and when it could be used, or went down again before that. [s]
     cause : (n,) int8 array
-        `CYCLED`, `STARTED` or `FAILED`.
+        `CYCLED`, `STARTED`, `FAILED` or `REFRESHED`.
     """
 
     clone: Ints
@@ -72,7 +74,7 @@ class Restarts:
         Those at or after the horizon do not, and a power-cycle of a desktop that is down does not. A failure ends
         whatever was under way: the desktop was up, or came up, only until then.
         """
-        rows = np.lexsort((self.cause == CYCLED, self.down_s, self.clone))
+        rows = np.lexsort((np.isin(self.cause, PLANNED), self.down_s, self.clone))
         mine = self.take(rows[self.down_s[rows] < horizon_s])
         n = mine.clone.size
         overlap = (mine.clone[1:] == mine.clone[:-1]) & (mine.down_s[1:] < mine.up_s[:-1])
@@ -126,13 +128,16 @@ def power_cycles(scenario: Scenario, ready_s: Times) -> Restarts:
 def restart_operations(restarts: Restarts, hosts: Hosts, horizon_s: float) -> Operations:
     """Operations that settled restarts are made of, each by the host on which the clone is then.
 
-    A power-cycle is a power-off and a power-on; a restart after a failure breaks the dead host's lock and powers on.
+    A power-cycle is a power-off and a power-on; a refresh also deletes the delta's file and makes a new one; a restart
+    after a failure breaks the dead host's lock and powers on.
     """
     parts = []
     for kind, causes, times in (
-        (POWER_OFF, (CYCLED,), restarts.start_s),
+        (POWER_OFF, PLANNED, restarts.start_s),
+        (FILE_DELETE, (REFRESHED,), restarts.start_s),
+        (FILE_CREATE, (REFRESHED,), restarts.start_s),
         (LOCK_BREAK, (FAILED,), restarts.start_s),
-        (POWER_ON, (CYCLED, STARTED, FAILED), restarts.boot_s),
+        (POWER_ON, (CYCLED, STARTED, FAILED, REFRESHED), restarts.boot_s),
     ):
         rows = np.isin(restarts.cause, causes) & (times < np.minimum(restarts.up_s, horizon_s))
         clone, time_s = restarts.clone[rows], times[rows]
@@ -175,3 +180,15 @@ def interrupted(presence: Presence, down_s: Times, up_s: Times, boots_s: Times) 
     first = np.zeros(user.size, np.bool_)
     first[np.unique(user, return_index=True)[1]] = True
     return Presence(boots_s, start[order], end[order], user, pace[order], first)
+
+
+def after_resets(presence: Presence, resets_s: Times) -> Presence:
+    """Presence of a clone that was set back at these times: the next logon of each user is a first one again."""
+    if not resets_s.size:
+        return presence
+    life = np.searchsorted(resets_s, presence.session_start_s, side="right")
+    order = np.lexsort((presence.session_start_s, presence.session_user, life))
+    first = np.zeros(order.size, np.bool_)
+    keys = np.stack([life[order], presence.session_user[order]])
+    first[order] = np.append(True, (np.diff(keys) != 0).any(axis=0))[: order.size]
+    return replace(presence, first_logon=first)

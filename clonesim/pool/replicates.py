@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.pool.clones import Batch, Job, no_demand, run_job
+from clonesim.pool.strategies.layout import check_simulated
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import results
 from clonesim.scenario.model import Scenario
@@ -75,6 +76,7 @@ def replicates_of(
     ParameterError
         If users or clones do not find a place; nothing has been simulated then.
     """
+    check_simulated(scenario)
     timelines = [Timeline.of(scenario, seed, number) for number in range(count)]
     per_replicate = [_jobs(scenario, seed, number, line) for number, line in enumerate(timelines)]
     jobs = [job for part in per_replicate for job in part]

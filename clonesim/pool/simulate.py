@@ -17,6 +17,7 @@ from clonesim.pool.luns import LunResult, check_start, run_luns
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run, joined
 from clonesim.pool.storm_frame import outage_frame
+from clonesim.pool.strategies.layout import check_simulated
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
@@ -77,6 +78,7 @@ def simulate(
     """
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
     check_asked(seed, replicates, processes)
+    check_simulated(given)
     check_start(given, Timeline.of(given, seed).lun)
     total = replicates * given.pool.clones * given.pool.days
     parts: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates
@@ -91,7 +93,9 @@ def simulate(
 
 def _lighter(replicate: Replicate) -> Replicate:
     """Without the demand by minute, which is the largest part and has been added up."""
-    return replace(replicate, batches=tuple(replace(batch, demand=NOTHING) for batch in replicate.batches))
+    return replace(
+        replicate, batches=tuple(replace(batch, demand=NOTHING, elsewhere=NOTHING) for batch in replicate.batches)
+    )
 
 
 def _run(scenario: Scenario, seed: int, parts: Sequence[tuple[Replicate, list[LunResult]]]) -> Run:

@@ -16,9 +16,11 @@ from clonesim.pool.calendar import DAY_S, Calendar
 from clonesim.pool.hosts import Hosts
 from clonesim.pool.moves import HostOutage, moves
 from clonesim.pool.placement import deal, deal_hosts
-from clonesim.pool.power import Restarts, interrupted, power_cycles, restart_operations
+from clonesim.pool.power import CYCLED, REFRESHED, Restarts, after_resets, interrupted, power_cycles, restart_operations
 from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats
 from clonesim.pool.storms import restarts, storms, windows
+from clonesim.pool.strategies.catch_up import catches_up, loses_profiles
+from clonesim.pool.strategies.resets import refreshes
 from clonesim.pool.users import Sessions, most_at_a_time
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class Timeline:
     _first_row: NDArray[np.int64]  # (clones + 1,) where each clone's rows begin
     _first_logon: NDArray[np.bool_]  # in the order of _rows
     _in_guest: bool  # whether clones restart inside
+    _catches_up: bool  # whether clones that were set back repeat what came out since their image
+    _loses_profiles: bool  # whether a logon to a clone that was set back makes a new profile
 
     @classmethod
     def of(cls, scenario: Scenario, seed: int, replicate: int = 0) -> Self:
@@ -136,9 +140,12 @@ class Timeline:
             _first_row=np.searchsorted(got[rows], np.arange(pool.clones + 1)).astype(np.int64),
             _first_logon=first_logon,
             _in_guest=scenario.storms.restart == "guest",
+            _catches_up=catches_up(scenario),
+            _loses_profiles=loses_profiles(scenario),
         )
         storm_days = scenario.storms.host_failures or scenario.storms.maintenance
-        return drawn if drawn._in_guest and not storm_days else drawn._with_moves(scenario)
+        quiet = drawn._in_guest and not storm_days and not scenario.strategy
+        return drawn if quiet else drawn._with_moves(scenario)
 
     @property
     def clones(self) -> int:
@@ -183,7 +190,26 @@ class Timeline:
             return presence
         while_up = ~((boots[:, None] >= own.down_s) & (boots[:, None] < own.up_s)).any(axis=1)
         boots = np.union1d(boots[while_up], own.boot_s[own.booted])
-        return interrupted(presence, own.down_s, own.up_s, boots[boots < self.calendar.horizon_s])
+        cut = interrupted(presence, own.down_s, own.up_s, boots[boots < self.calendar.horizon_s])
+        return after_resets(cut, self.emptied(clone, "refresh")) if self._loses_profiles else cut
+
+    def emptied(self, clone: int, when: str) -> Times:
+        """Times at which a disk of a clone is emptied: "never", at a refresh, or at any power-off. [s]"""
+        if when == "never" or not self.restarts.clone.size:
+            return np.zeros(0)
+        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        causes = (REFRESHED,) if when == "refresh" else (REFRESHED, CYCLED)
+        happens = np.isin(own.cause, causes) & (own.start_s < np.minimum(own.up_s, self.calendar.horizon_s))
+        times: Times = own.start_s[happens]
+        return times
+
+    def catch_up_boots(self, clone: int) -> Times:
+        """Boots of a clone after it was set back, if it then repeats what came out since its image. [s]"""
+        if not self._catches_up:
+            return np.zeros(0)
+        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        boots: Times = own.boot_s[(own.cause == REFRESHED) & own.booted & (own.boot_s < self.calendar.horizon_s)]
+        return boots
 
     def events(self, clone: int) -> Shared:
         """The pool's storms as one clone takes part in them: at a random time of each window, with the same sizes.
@@ -218,11 +244,13 @@ class Timeline:
         """The same with restarts by the hypervisor, failures and maintenance of hosts."""
         horizon_s = self.calendar.horizon_s
         moved = moves(scenario, self.calendar, self.hosts.first, self.seed, self.replicate)
-        found = [moved.restarts]
+        start, end = (
+            np.split(column[self._rows], self._first_row[1:-1])
+            for column in (self.sessions.start_s, self.sessions.end_s)
+        )
+        found = [moved.restarts, refreshes(scenario, self.calendar, start, end)]
         if not self._in_guest:
-            start, end = self.sessions.start_s[self._rows], self.sessions.end_s[self._rows]
-            borders = zip(self._first_row[:-1], self._first_row[1:], strict=True)
-            ready = [self._wanted(clone, start[a:b], end[a:b]) for clone, (a, b) in enumerate(borders)]
+            ready = [self._wanted(clone, start[clone], end[clone]) for clone in range(self.clones)]
             found.append(power_cycles(scenario, np.stack(ready, axis=1)))
         settled = Restarts.of(*found).settled(horizon_s)
         codes = np.full(moved.vmotion_s.size, VMOTION, np.int8)

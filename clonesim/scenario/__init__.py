@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from clonesim.scenario.comment import commented as commented
     from clonesim.scenario.load import load_scenario as load_scenario
     from clonesim.scenario.model import Scenario as Scenario
+    from clonesim.scenario.strategy import Choice as Choice
+    from clonesim.scenario.strategy import parse_strategies as parse_strategies
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
@@ -20,5 +22,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "comment": ["commented"],
         "load": ["load_scenario"],
         "model": ["Scenario"],
+        "strategy": ["Choice", "parse_strategies"],
     },
 )

@@ -12,6 +12,8 @@ from typing import Any
 from clonesim.scenario import catalog
 from clonesim.scenario.fields import Section, text
 from clonesim.scenario.model import SECTIONS, Scenario
+from clonesim.scenario.strategy import TOPIC, Choice, parameters_of
+from clonesim.scenario.strategy_rules import unused
 
 WIDTH = 118
 QUOTED = {"B", "s", "time", "name"}
@@ -31,7 +33,7 @@ def commented(scenario: Scenario) -> str:
         "# `clonesim catalog` lists all parameters with their sources.",
         "",
     ]
-    lines += [f"strategy = {_toml(scenario.strategy)}" if scenario.strategy else "# strategy = []", ""]
+    lines += [] if scenario.strategy else ["# strategy = []", ""]
     for name, model in SECTIONS.items():
         section = getattr(scenario, name)
         given = section.given()
@@ -40,6 +42,8 @@ def commented(scenario: Scenario) -> str:
         for field in model.model_fields:
             lines += _entry(section, field, given, told.get(field, ""))
         lines.append("")
+    for choice in scenario.strategy:
+        lines += [*_strategy(choice), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -49,7 +53,7 @@ def _entry(section: Section, field: str, given: Mapping[str, Any], meaning: str)
     note = BRACKETED_UNIT.sub("", meaning)
     if parameter is not None:
         note = f"{note} {_allowed(parameter)}"
-    lines = textwrap.wrap(note.strip(), WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    lines = _wrapped(note.strip())
     value = given.get(field, getattr(section, field))
     if value is None:
         return [*lines, f"# {field} is not set"]
@@ -57,11 +61,35 @@ def _entry(section: Section, field: str, given: Mapping[str, Any], meaning: str)
     return [*lines, shown if field in given else f"# {shown}"]
 
 
+def _strategy(choice: Choice) -> list[str]:
+    """Table of one strategy: what it saves and costs, then its parameters as those of the other tables."""
+    words = (catalog.text(TOPIC, choice.name, key) for key in ("title", "saves", "costs"))
+    title, saves, costs = (word.rstrip(".") for word in words)
+    lines = [*_wrapped(f"{title}."), *_wrapped(f"Saves: {saves}."), *_wrapped(f"Costs: {costs}.")]
+    lines += ["[[strategy]]", f"name = {_toml(choice.name)}"]
+    without_effect = {entry[0] for entry in unused(choice)}
+    for key, parameter in parameters_of(choice.name).items():
+        if key in without_effect and key not in choice.parameters:
+            continue
+        shown = f"{key} = {_toml(choice.value(key), parameter.unit)}"
+        lines += [
+            *_wrapped(f"{parameter.note} {_allowed(parameter)}"),
+            shown if key in choice.parameters else f"# {shown}",
+        ]
+    return lines
+
+
+def _wrapped(words: str) -> list[str]:
+    return textwrap.wrap(words, WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
 def _allowed(parameter: catalog.Parameter) -> str:
     """Range, kind and source in a few words."""
     cited = parameter.kind if parameter.source == "assumption" else f"{parameter.kind}: {parameter.source}"
     if isinstance(parameter.default, bool):
         return f"({cited})"
+    if isinstance(parameter.default, tuple):
+        return f"Some of {', '.join(map(str, parameter.range))}. ({cited})"
     if isinstance(parameter.default, str):
         return f"One of {', '.join(map(str, parameter.range))}. ({cited})"
     low, high = (text(value, parameter.unit) for value in parameter.range)

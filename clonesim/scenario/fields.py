@@ -97,6 +97,8 @@ def checked(parameter: catalog.Parameter, value: Any, path: str) -> Any:
         return value
     if isinstance(default, str):
         return one_of(value, parameter.range, path)
+    if isinstance(default, tuple):
+        return some_of(value, parameter.range, path)
     if unit in SIZE_UNITS:
         number: float = value if type(value) is int else parse_size(value, path, most=2**63 - 1)
     elif unit in TIME_UNITS:
@@ -131,6 +133,17 @@ def one_of(value: Any, allowed: Iterable[str], path: str) -> str:
     raise ParameterError(path, value, f"allowed are {', '.join(names)}", nearest(value, names))
 
 
+def some_of(value: Any, allowed: Iterable[str], path: str) -> tuple[str, ...]:
+    """Some of the names, each once and in their order, from a list or from text such as "profile+user-data"."""
+    names = [str(name) for name in allowed]
+    found = value.split("+") if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not found:
+        told = f"a list of one or more of {', '.join(names)} is needed"
+        raise ParameterError(path, value, told, f"Write for example [{names[0]!r}].")
+    found = [one_of(one.strip() if isinstance(one, str) else one, names, path) for one in found]
+    return tuple(name for name in names if name in found)
+
+
 def seconds_of_day(value: Any, path: str) -> float:
     """Seconds since midnight of "08:30", a TOML local time, or a number of seconds. [s]"""
     if isinstance(value, dt.time):
@@ -151,6 +164,8 @@ def text(value: Any, unit: str = "1") -> str:
         return str(value).lower()
     if isinstance(value, str):
         return value
+    if isinstance(value, tuple):
+        return "+".join(value)
     if unit == "B":
         return format_size(int(value))
     if unit == "B/s":

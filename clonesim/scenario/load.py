@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from clonesim.errors import ParameterError, Problem, ScenarioError, nearest
-from clonesim.scenario import rules
+from clonesim.scenario import rules, strategy_rules  # noqa: F401 (the second registers its rules)
 from clonesim.scenario.catalog import DEFAULT_SCENARIO, presets
 from clonesim.scenario.fields import Section
 from clonesim.scenario.model import SECTIONS, Scenario, Start, ZoneShare
+from clonesim.scenario.strategy import read_strategies
 
 NESTED = {"sources", "parameters", "start", "locks"}  # tables inside tables: merged key by key
 KEYS = (*SECTIONS, "strategy")
@@ -161,11 +162,9 @@ def _sections(tables: Mapping[str, Any], problems: list[Problem]) -> tuple[Scena
             problems.append(Problem(name, values, "a table is needed", remedy))
             made[name] = model()
             refused.add(name)
-    strategy = tables.get("strategy", [])
-    if not isinstance(strategy, (list, tuple)):
-        problems.append(Problem("strategy", strategy, "a list of strategies is needed", "Write [] for none."))
-        strategy = []
-    return Scenario(**made, strategy=tuple(strategy)), refused
+    strategy, wrong = read_strategies(tables.get("strategy", []))
+    problems += wrong
+    return Scenario(**made, strategy=strategy), refused
 
 
 def _section(model: type[Section], values: dict[str, Any], problems: list[Problem], refused: set[str]) -> Section:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from clonesim.errors import ParameterError
 from clonesim.scenario import catalog
@@ -17,10 +17,12 @@ from clonesim.scenario.desktop import Guest, Start, Workload
 from clonesim.scenario.fields import Section
 from clonesim.scenario.people import Pool, Storms, Users, ZoneShare
 from clonesim.scenario.storage import ArrayDisks, DeltaDisk, Hosts, Luns, Platform, format_parameters
+from clonesim.scenario.strategy import Choice, in_order
 
 __all__ = [
     "SECTIONS",
     "ArrayDisks",
+    "Choice",
     "DeltaDisk",
     "Guest",
     "Hosts",
@@ -43,8 +45,8 @@ class Scenario(BaseModel):
     ----------
     pool, users, guest, workload, delta, luns, array, hosts, storms, platform
         The tables, in base units.
-    strategy : tuple
-        Strategies for statelessness; empty: clones keep what they write.
+    strategy : tuple of Choice
+        Strategies for statelessness, in the order of the catalog; empty: clones keep what they write.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -58,7 +60,12 @@ class Scenario(BaseModel):
     hosts: Hosts = Field(default_factory=Hosts)
     storms: Storms = Field(default_factory=Storms)
     platform: Platform = Field(default_factory=Platform)
-    strategy: tuple[Any, ...] = ()
+    strategy: tuple[Choice, ...] = ()
+
+    @field_validator("strategy")
+    @classmethod
+    def _in_order(cls, value: tuple[Choice, ...]) -> tuple[Choice, ...]:
+        return in_order(value)
 
     @model_validator(mode="after")
     def _follow(self) -> Self:
@@ -86,6 +93,10 @@ class Scenario(BaseModel):
     def horizon_s(self) -> float:
         """Length of the simulation. [s]"""
         return self.pool.days * 86400.0
+
+    def chosen(self, name: str) -> Choice | None:
+        """Strategy of this name, if it is asked for."""
+        return next((choice for choice in self.strategy if choice.name == name), None)
 
     def given(self) -> dict[str, Any]:
         """Tables with what was asked for, in base units, as `load_scenario` reads them back to an equal scenario."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from typing import TypeAlias
 
-from clonesim.errors import ParameterError, Problem, nearest
+from clonesim.errors import ParameterError, Problem
 from clonesim.scenario import catalog
 from clonesim.scenario.model import Scenario, fits
 from clonesim.scenario.sources import TOPIC
@@ -360,20 +360,3 @@ def _disks_for_the_luns(scenario: Scenario) -> Problems:
         allowed += f" besides the {array.spares} spares" if array.spares else ""
         other = "" if array.shared else ", or array.shared to true"
         yield Problem("array.disks", array.disks, allowed, f"Set it to {need + array.spares} or more{other}.")
-
-
-@reads("strategy", "platform.name")
-def _strategies(scenario: Scenario) -> Problems:
-    name = scenario.platform.name
-    own = catalog.group("platforms", name)["strategy"].range
-    known = catalog.group("platforms", "generic")["strategy"].range
-    for number, entry in enumerate(scenario.strategy):
-        kind = entry.get("kind") if isinstance(entry, dict) else entry
-        path = f"strategy[{number}]"
-        if kind not in known:
-            yield Problem(path, kind, f"strategies are {', '.join(known)}", nearest(kind, known))
-        elif kind not in own:
-            others = [other for other in own if other != "none"]
-            yield Problem(path, kind, f"{name} has no {kind}", f"It has {', '.join(others)}.")
-        elif kind != "none":
-            yield Problem(path, kind, "strategies are not simulated yet", "Leave the list empty.")

@@ -17,7 +17,29 @@ from clonesim.errors import ParameterError
 from clonesim.units import parse_duration, parse_size
 
 KINDS = ("paper", "vendor", "measured", "derived", "assumed")
-UNITS = ("B", "s", "1", "B/s", "clusters", "grains", "name", "1/s", "1/h", "1/d", "h", "d", "time", "MHz")
+UNITS = (
+    "B",
+    "s",
+    "1",
+    "B/s",
+    "clusters",
+    "grains",
+    "name",
+    "1/s",
+    "1/h",
+    "1/d",
+    "h",
+    "d",
+    "time",
+    "MHz",
+    "years",
+    "h/month",
+    "currency",
+    "currency/GiB",
+    "currency/GB",
+    "currency/h",
+    "currency/month",
+)
 DEFAULT_SCENARIO = "windows-11-office"
 FIELDS = ("default", "unit", "range", "source", "kind")
 
@@ -31,11 +53,11 @@ class Parameter:
     name : str
         Dotted path in its topic, such as "vmfs-sparse.increment".
     default : object
-        The value in the base unit: bytes, seconds, a number, a name or True/False.
+        The value in the base unit: bytes, seconds, a number, a name or True/False; a tuple of names.
     unit : str
         One of `UNITS`.
     range : tuple
-        Lowest and highest value of a number; the allowed values of a name or a truth value.
+        Lowest and highest value of a number; the allowed values of a name or names, or of a truth value.
     source : str
         Key in sources.toml.
     kind : str
@@ -128,9 +150,10 @@ def _parameter(name: str, entry: dict[str, Any]) -> Parameter:
     if missing:
         raise ParameterError(name, entry, f"a catalog entry needs {', '.join(FIELDS)}", f"Add {', '.join(missing)}.")
     unit = entry["unit"]
+    default = _base_unit(entry["default"], unit, name)
     return Parameter(
         name,
-        _base_unit(entry["default"], unit, name),
+        tuple(default) if isinstance(default, list) else default,
         unit,
         tuple(_base_unit(v, unit, name) for v in entry["range"]),
         entry["source"],
@@ -163,3 +186,9 @@ def text(topic: str, name: str, key: str) -> str:
     for part in name.split("."):
         table = table.get(part, {})
     return str(table.get(key, ""))
+
+
+def listed(topic: str, name: str, key: str) -> tuple[str, ...]:
+    """A list of names in a table, such as the platforms that have a strategy; empty where there is none."""
+    found = _tables(topic).get(name, {}).get(key, ())
+    return tuple(str(one) for one in found)

@@ -1,0 +1,153 @@
+"""Commands about strategies: compare, cost, plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clonesim.cli.plans import Processes, Scenario, Seed, Settings, checked, print_saved, save
+from clonesim.cli.root import app
+from clonesim.cli.shared import Json, Out, Tables, example, print_json
+
+STRATEGIES_HELP = "Alternatives such as 'refresh, refresh+persistent-disk, refresh(when=days; every=7 d)'."
+Strategies = Annotated[str | None, typer.Option("--strategies", help=STRATEGIES_HELP)]
+Replicates = Annotated[int, typer.Option(help="Pools to draw; all strategies face the same ones.")]
+Clones = Annotated[int, typer.Option(help="Clones of each pool that is drawn.")]
+
+
+@app.command(
+    epilog=example(
+        "clonesim compare windows-7-office --set pool.days=3 --strategies refresh,persistent-disk --clones 3 "
+        "--replicates 2\n  clonesim compare --out out/compare"
+    )
+)
+def compare(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    strategies: Strategies = None,
+    replicates: Replicates = 10,
+    clones: Clones = 50,
+    processes: Processes = None,
+    seed: Seed = 0,
+    out: Out = None,
+    tables: Tables = "parquet",
+    as_json: Json = False,
+) -> None:
+    """Strategies side by side, on the same users."""
+    from clonesim.console import strategies as console
+
+    folder = checked(out, tables)
+    given, found = _compared(scenario, settings, strategies, replicates, clones, processes, seed)
+    saved: list[Path] = []
+    if folder:
+        from clonesim import plots
+
+        frames = {"strategies": found.frame, "differences": found.differences, "samples": found.samples}
+        saved = save(folder, tables, frames, given.to_dict(), {"caption": found.label})
+        saved += plots.save_comparison(found, folder)
+    if as_json:
+        print_json(console.comparison_json(found))
+        return
+    console.print_comparison(found)
+    print_saved(saved)
+
+
+@app.command(
+    epilog=example(
+        "clonesim cost windows-7-office --set pool.days=3 --strategies refresh --clones 3 --replicates 2\n"
+        "  clonesim cost --prices my-prices.toml --years 4"
+    )
+)
+def cost(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    strategies: Strategies = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="Your price list (TOML); without it the catalog's examples.")
+    ] = None,
+    off: Annotated[list[str] | None, typer.Option("--off", help="Item that does not count; repeat.")] = None,
+    years: Annotated[float | None, typer.Option(help="Horizon in years.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Discount rate a year, such as 0.05.")] = None,
+    replicates: Replicates = 10,
+    clones: Clones = 50,
+    processes: Processes = None,
+    seed: Seed = 0,
+    out: Out = None,
+    tables: Tables = "csv",
+    as_json: Json = False,
+) -> None:
+    """What strategies cost, item by item, and when they pay."""
+    from clonesim.console import cost as console
+    from clonesim.planning.cost import cost as cost_of
+    from clonesim.planning.prices import prices_of
+    from clonesim.planning.strategy_cost import strategy_quantities
+
+    listed = prices_of(prices, off=tuple(off or ()))
+    folder = checked(out, tables)
+    given, found = _compared(scenario, settings, strategies, replicates, clones, processes, seed)
+    quantities = strategy_quantities(found, given)
+    paid = cost_of(quantities, listed, years, rate)
+    saved: list[Path] = []
+    if folder:
+        frames = {"items": paid.items, "totals": paid.totals, "against": paid.against(found.base)}
+        saved = save(folder, tables, frames, given.to_dict(), {"caption": found.label})
+    if as_json:
+        print_json(console.cost_json(paid, found.base))
+        return
+    console.print_cost(paid, quantities, listed, found)
+    print_saved(saved)
+
+
+@app.command(epilog=example("clonesim plan windows-7-office --set pool.clones=8 --emit csv --out placement.csv"))
+def plan(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    emit: Annotated[str, typer.Option(help="What to write: csv or powercli.")] = "csv",
+    clones_per_lun: Annotated[
+        int | None, typer.Option(help="Clones on each datastore; the scenario's unless given.")
+    ] = None,
+    names: Annotated[str | None, typer.Option(help="Names such as 'VDI-{number:04d}'.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File; placement.csv or placement.ps1 unless given.")
+    ] = None,
+) -> None:
+    """Write which clone is made on which datastore."""
+    from clonesim.errors import ParameterError
+    from clonesim.planning.emit import NAMES, assignments, emit_csv, emit_powercli
+    from clonesim.scenario import load_scenario
+
+    writers: dict[str, Any] = {"csv": emit_csv, "powercli": emit_powercli}
+    if emit not in writers:
+        raise ParameterError("emit", emit, f"allowed are {', '.join(map(repr, writers))}")
+    frame = assignments(load_scenario(scenario, set=settings or []), clones_per_lun, names or NAMES)
+    path = out or Path(f"placement.{'csv' if emit == 'csv' else 'ps1'}")
+    print_saved([writers[emit](frame, path)])
+
+
+def _compared(
+    scenario: str,
+    settings: list[str] | None,
+    strategies: str | None,
+    replicates: int,
+    clones: int,
+    processes: int | None,
+    seed: int,
+) -> tuple[Any, Any]:
+    from clonesim.console.pool import bars
+    from clonesim.planning.compare import STRATEGIES, compare
+    from clonesim.scenario import load_scenario
+
+    given = load_scenario(scenario, set=settings or [])
+    with bars() as bar:
+        progress = bar("Comparing strategies")
+        found = compare(
+            *(given, strategies or STRATEGIES),
+            seed=seed,
+            replicates=replicates,
+            clones=clones,
+            processes=processes,
+            progress=progress,
+        )
+        return given, found
