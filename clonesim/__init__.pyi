@@ -6,6 +6,7 @@ from .guest import Volume as Volume
 from .ingest import Trace as Trace
 from .ingest import read_trace as read_trace
 from .lun import lock_queue as lock_queue
+from .planning import compare as compare
 from .planning import plan_density as plan_density
 from .planning import size as size
 from .pool import Run as Run

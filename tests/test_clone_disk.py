@@ -1,4 +1,4 @@
-"""One disk of a clone that is emptied now and then: its growth steps, sizes and sums, by hand and against each other."""
+"""One disk of a clone that is emptied now and then: its growth steps, sizes and sums, by hand and by each other."""
 
 import numpy as np
 import pytest
@@ -30,13 +30,16 @@ def disk_of(name: str, start: int = START, discards: bool = True, write_rate: st
 DAYS = 4
 HOUR = 3600.0
 RESETS = (10 * HOUR, DAY_S + 10 * HOUR, DAY_S + 20 * HOUR, 3 * DAY_S)
-# By epoch: new files, in 2 minutes each, and writes to the image's file; in the last epoch a file is deleted.
+# By epoch: new files, and writes to the image's file; in one of them a file is deleted.
 EPOCHS = (
     [(HOUR, CREATE, 2, 0, 30 * MIB), (2 * HOUR, OVERWRITE, 1, 0, MIB), (9 * HOUR, APPEND, 2, 0, MIB)],
     [(20 * HOUR, CREATE, 2, 0, 3 * MIB), (DAY_S + HOUR, CREATE, 3, 0, 20 * MIB)],
     [],
-    [(DAY_S + 21 * HOUR, CREATE, 2, 0, 70 * MIB), (2 * DAY_S + HOUR, DELETE, 2, 0, 0)]
-    + [(2 * DAY_S + 2 * HOUR, OVERWRITE, 1, 0, MIB)],
+    [
+        (DAY_S + 21 * HOUR, CREATE, 2, 0, 70 * MIB),
+        (2 * DAY_S + HOUR, DELETE, 2, 0, 0),
+        (2 * DAY_S + 2 * HOUR, OVERWRITE, 1, 0, MIB),
+    ],
     [(3 * DAY_S + HOUR, APPEND, 1, 0, 40 * MIB)],
 )
 

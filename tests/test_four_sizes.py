@@ -20,6 +20,7 @@ from clonesim.pool.luns import LunResult, run_luns
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run
 from clonesim.pool.simulate import simulate
+from clonesim.pool.strategies.content import held_by_source
 from clonesim.pool.strategies.sizes import FIGURES, SIZES, four_sizes, sizes_of, steps_frame
 from clonesim.scenario import load_scenario
 from clonesim.scenario.model import Scenario
@@ -236,3 +237,24 @@ def test_copies_of_the_backing_count_in_the_array() -> None:
     frame = sizes_of(where, one, luns).set_index("size")
     for column in FIGURES:
         assert frame.loc["array", column] == pytest.approx(copies * frame.loc["datastore", column])
+
+
+def test_content_is_shared_out_by_first_touches() -> None:
+    # One clone, system disk and another; sources 0 (file system), 1, 2. Days: 30 + 10 touched; then 20 more, 5 back.
+    days = [
+        np.array([[[0.0, 30, 10], [0, 0, 7]]]),
+        np.array([[[0.0, 20, -5], [0, 0, 0]]]),
+    ]
+    unique = np.array([[[40.0, 55], [7, 7]]])
+    first, second = held_by_source(unique, lambda day: days[day])
+    assert first.tolist() == [[0, 30, 17, 0]]
+    assert second.tolist() == [[0, 50, 12, 0]]
+    emptied = np.array([[[40.0, 11], [7, 0]]])  # reset on the second day: 11 are left, in the same parts
+    _, second = held_by_source(emptied, lambda day: days[day])
+    assert second.tolist() == [[0, 10, 1, 0]]
+    full = np.array([[[140.0, 155], [7, 7]]])  # a full clone holds 100 of the image as well
+    first, second = held_by_source(full, lambda day: days[day], image=True)
+    assert first.tolist() == [[0, 30, 17, 100]]
+    assert second.tolist() == [[0, 50, 12, 100]]
+    unknown = next(held_by_source(np.array([[[9.0]]]), lambda day: np.zeros((1, 1, 3))))
+    assert unknown.tolist() == [[9, 0, 0, 0]]

@@ -244,4 +244,3 @@ def _around(value: float, name: str, cited: catalog.Parameter | None) -> tuple[f
 def increment(scenario: Scenario) -> int:
     """Step by which the scenario's delta files grow; 0 if they do not grow in steps. [B]"""
     return law(scenario.delta.format, scenario.guest.disk, dict(scenario.delta.parameters)).increment
-

@@ -162,13 +162,15 @@ class Design:
     points: Floats
     responses: Floats
 
-    def fitted(self, rows: NDArray[np.int64] | None = None) -> Ratios:
-        """Formulas for the responses, from all pools or from some of them."""
+    def fitted(self) -> Ratios:
+        """Formulas for the responses."""
         if not self.levels:
             return Ratios((), self.usual)
-        rows = np.arange(self.points.shape[1]) if rows is None else rows
-        parts = (fit(self.points[:, rows], response[rows], self.levels) for response in self.responses)
-        return Ratios(tuple(parts), self.usual)
+        return Ratios(tuple(fit(self.points, response, self.levels) for response in self.responses), self.usual)
+
+    def again(self, ratios: Ratios, rng: np.random.Generator) -> Ratios:
+        """Formulas as they might have come out as well."""
+        return Ratios(tuple(one.again(self.points, rng) for one in ratios.formulas), self.usual)
 
 
 @dataclass(frozen=True, slots=True)

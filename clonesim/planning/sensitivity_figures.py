@@ -207,7 +207,9 @@ class Disks:
         load = whole_array(scenario, min(clones_per_lun(scenario), sample.clones))
         rows = np.unique(np.geomspace(*services, SERVICES)) if services[1] > services[0] else np.array(services[:1])
         columns = np.linspace(np.log(min(demands[0], 1.0)), np.log(max(demands[1], 1.0)) + 1e-9, DEMANDS)
-        table = np.array([[fewest_disks(load, sample, limits, float(np.exp(d)), float(s)) for d in columns] for s in rows])
+        table = np.array(
+            [[fewest_disks(load, sample, limits, float(np.exp(d)), float(s)) for d in columns] for s in rows]
+        )
         most = bisect_left(range(MOST_DISKS), storage, key=lambda disks: _usable(load, disks))
         usable = np.array([_usable(load, disks) for disks in range(most + 1)], np.int64)
         return cls(load, rows, columns, table.astype(np.float64), usable, peak_iops(load, sample))

@@ -52,10 +52,9 @@ class LockDesign:
     waits: Floats
     assumptions: tuple[Assumption, ...]
 
-    def fitted(self, rows: NDArray[np.int64] | None = None) -> LockWaits:
-        """Formula for the wait, from all settings or from some of them."""
-        rows = np.arange(self.waits.size) if rows is None else rows
-        return LockWaits(self, fit(self.points[:, rows], self.waits[rows], [0] * len(self.names)))
+    def fitted(self) -> LockWaits:
+        """Formula for the wait."""
+        return LockWaits(self, fit(self.points, self.waits, [0] * len(self.names)))
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,10 @@ class LockWaits:
 
     design: LockDesign
     formula: Surrogate
+
+    def again(self, rng: np.random.Generator) -> LockWaits:
+        """The formula as it might have come out as well."""
+        return LockWaits(self.design, self.formula.again(self.design.points, rng))
 
     def wait_s(self, values: Values, ratios: Floats) -> Floats:
         """99th percentile of the wait. [s]"""

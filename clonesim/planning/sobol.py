@@ -60,7 +60,7 @@ def indices(
     others : sequence of callable
         The same model as it might be as well (fitted to other points): what they differ by widens the intervals.
     base, resamples : int, optional
-        Points of each matrix, the next power of two; and draws of an interval. The catalog's by default. [1]
+        Points of each matrix, the next power of two; and draws of an interval, 0 for none. The catalog's by default. [1]
     confidence : float, optional
         Of an interval; the catalog's by default. [1]
 
@@ -71,8 +71,8 @@ def indices(
 
     Notes
     -----
-    `scipy.stats.sobol_indices` (estimators of Saltelli 2010) over scrambled Sobol points, its bootstrap for the noise of
-    the points. Deviations of points and of `others` are added as squares. Estimates may pass 0 and 1 by their noise.
+    `scipy.stats.sobol_indices` (estimators of Saltelli 2010) over scrambled Sobol points, its bootstrap for the noise
+    of the points. Deviations of points and of `others` are added as squares. Estimates may pass 0 and 1 by their noise.
     """
     if coordinates < 1:
         raise ParameterError("coordinates", coordinates, "at least one assumption is needed")

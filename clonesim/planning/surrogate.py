@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -32,6 +32,8 @@ class Surrogate:
         Root mean square of what each point is missed by if it is left out of the fit. [as the response]
     explained : float
         1 minus the square of that over the variance of the responses; 1: exact, 0 or less: no better than the mean. [1]
+    missed : (n,) float64 array
+        By what each point is missed if it is left out of the fit. [as the response]
     """
 
     levels: tuple[int, ...]
@@ -40,10 +42,16 @@ class Surrogate:
     constant: float
     error: float
     explained: float
+    missed: Floats = field(repr=False)
 
     def predict(self, points: Floats) -> Floats:
         """Response at points; (coordinates, n) in, (n,) out."""
         return np.asarray(self.constant + (terms(points, self.levels) - self.center) @ self.coefficients)
+
+    def again(self, points: Floats, rng: np.random.Generator) -> Surrogate:
+        """Formula as it might have come out as well: fitted to itself, with what it misses at the points dealt anew."""
+        response = self.predict(points) + rng.choice(self.missed, points.shape[1])
+        return fit(points, response, self.levels)
 
 
 def fit(points: Floats, response: Floats, levels: Sequence[int]) -> Surrogate:
@@ -77,19 +85,20 @@ def fit(points: Floats, response: Floats, levels: Sequence[int]) -> Surrogate:
     known = size > 1e-9 * max(float(size.max(initial=0.0)), 1e-300)
     left, size, right = left[:, known], size[known], right[known]
     away = response - constant
-    best: tuple[float, Floats] | None = None
+    best: tuple[float, Floats, Floats] = float(np.sqrt((away**2).mean())), np.zeros(table.shape[1]), away
+    found = False
     for ridge in RIDGES:
         held = ridge * float((size**2).mean()) if size.size else 0.0
         kept = size**2 / (size**2 + held)
         hat = (left**2 * kept).sum(axis=1) + 1.0 / response.size
         missed = (away - left @ (kept * (left.T @ away))) / np.maximum(1.0 - hat, 1e-9)
         error = float(np.sqrt((missed**2).mean()))
-        if (hat < 1.0 - 1e-9).all() and (best is None or error < best[0] * (1 - 1e-9)):
-            best = error, right.T @ (kept / size * (left.T @ away))
-    error, coefficients = best if best is not None else (float(away.std()), np.zeros(table.shape[1]))
+        if (hat < 1.0 - 1e-9).all() and (not found or error < best[0] * (1 - 1e-9)):
+            found, best = True, (error, right.T @ (kept / size * (left.T @ away)), missed)
+    error, coefficients, missed = best
     spread = float(away.std())
     explained = 1.0 - (error / spread) ** 2 if spread > 0 else 1.0
-    return Surrogate(tuple(levels), center, coefficients, constant, error, explained)
+    return Surrogate(tuple(levels), center, coefficients, constant, error, explained, missed)
 
 
 def terms(points: Floats, levels: Sequence[int]) -> Floats:

@@ -204,7 +204,7 @@ class _Pool:
             GUEST: (guest.mean(), guest, guest.mean(axis=0).max(), guest[:, -1].mean()),
             DELTA: (delta.mean / n, delta_end, delta.peak / n, delta_end[:, -1].mean()),
             DATASTORE: ((used.mean + fixed) / n, stored, (used.peak + fixed) / n, stored[:, -1].mean()),
-            ARRAY: (mean_kept.mean() / n, stored, most_kept.max() / n, at_end[-1] / n),
+            ARRAY: (mean_kept.mean() / n, stored * (at_end / total), most_kept.max() / n, at_end[-1] / n),
         }
         rows = [
             (replicate, size, float(middle), float(np.quantile(each, P95)), float(peak), float(end))
