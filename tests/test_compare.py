@@ -205,6 +205,15 @@ class TestFiguresToldBySimulate:
         assert sample(found, BASE, "elsewhere_iops_max60").tolist() == [0.0, 0.0]
         assert min(sample(found, DISK, "elsewhere_iops_max60")) > 0
 
+    def test_worst_minute_of_several_luns_is_by_their_own_desktops(self) -> None:
+        given = scenario(luns={"clones_per_lun": 2}, pool={"clones": 8, "days": 2})
+        few = compare(given, BASE, seed=SEED, replicates=1, clones=4, processes=1)
+        luns = {"count": 2, "placement": "round-robin"}
+        run = simulate(load_scenario(given, pool={"clones": 4}, luns=luns), seed=SEED, processes=1)
+        by_lun = run.peaks.groupby("lun")["iops"].max()
+        assert len(by_lun) == 2
+        assert row(few, BASE)["iops_max60"] == by_lun.max() / 2
+
     def test_storage_of_files_that_only_grow(self, found: Comparison, runs: dict[str, Run]) -> None:
         last = runs[BASE].growth[runs[BASE].growth["day"] == DAYS - 1]
         ends = backing(alone([]).luns.backing).allocated(last["delta_bytes"].to_numpy())

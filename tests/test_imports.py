@@ -20,7 +20,7 @@ LAYERS = [  # from the ground up; a module may import from its own layer and fro
     {"lun"},
     {"pool"},
     {"planning"},
-    {"words", "strategy_words"},
+    {"words", "strategy_words", "sensitivity_words"},
     {"plots", "report", "console"},
     {"cli"},
     {"__main__"},

@@ -70,9 +70,9 @@ def _print_rows(comparison: Comparison) -> None:
         )
     head = ["strategy", "total\nGiB", "+-", "delta\np95", "LUNs", "incr.\n1/d", "IOPS\npeak", "refr.\nh", "lost\nMiB"]
     notes = [
-        "+-: half of Student's 95 % interval. Total: all tiers, base images and swap. LUNs: for all desktops. IOPS: "
-        "on the clone's LUN, worst minute. Refr.: from the first to the last of a day. Lost: of profile and user data, "
-        "at each refresh.",
+        "+-: half of Student's 95 % interval. Total: all tiers, base images and swap. Delta p95: ends of days. LUNs: "
+        "for all desktops. Incr.: of disks without increments, minutes in which they grew. IOPS: worst minute of a "
+        "LUN. Refr.: work on the simulated clones in the day with most. Lost: profile and user data, at each refresh.",
     ]
     print_table("Side by side", head, rows, [*notes, ""])
 

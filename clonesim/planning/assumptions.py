@@ -22,14 +22,16 @@ from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
 TOPIC, SIZES = "sensitivity", "size"
-SPACE, IO, LOCKS = ("increment", "memory_reservation", "reserve"), ("array_service",), ("backoff", "commands")
+SPACE, IO = ("increment", "memory_reservation", "reserve"), ("array_service",)
+LOCKS = ("increment", *IO, "backoff", "commands", "power_on_locks", "affinity")
 EVALUATED = {  # figure -> assumptions that it is computed with, beside those that need simulation
     "delta": ("increment",),
     "storage": SPACE,
     "luns": SPACE,
     "iops": (),
     "disks": (*SPACE, *IO),
-    "lock_wait": ("increment", *IO, *LOCKS, "power_on_locks", "affinity"),
+    "lock_wait": LOCKS,
+    "conflicts": LOCKS,
 }
 
 Floats = NDArray[np.float64]

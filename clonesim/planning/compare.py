@@ -17,6 +17,7 @@ from clonesim.planning.strategy_row import COLUMNS, strategy_row
 from clonesim.pool.luns import run_luns
 from clonesim.pool.replicates import replicates_of
 from clonesim.pool.simulate import check_asked
+from clonesim.pool.strategies.layout import check_simulated, effective
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
@@ -114,6 +115,8 @@ def compare(
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
     named = _alternatives(strategies)
     asked = {label: _scenario(given, tables, clones) for label, tables in named.items()}
+    for one in asked.values():
+        check_simulated(one)
     each = clones * given.pool.days * replicates
     rows: list[dict[str, Any]] = []
     with workers(executor, float(each * len(asked)), processes) as pool:
@@ -146,7 +149,7 @@ def _scenario(scenario: Scenario, tables: Sequence[Any], clones: int) -> Scenari
     users = scenario.users.count or 0
     count = {"count": max(1, round(users * clones / scenario.pool.clones))} if users else {}
     luns = {"count": max(1, -(-clones // scenario.luns.clones_per_lun)), "placement": "round-robin"}
-    return load_scenario(scenario, pool={"clones": clones}, users=count, luns=luns, strategy=list(tables))
+    return effective(load_scenario(scenario, pool={"clones": clones}, users=count, luns=luns, strategy=list(tables)))
 
 
 def _comparison(samples: pd.DataFrame, scenario: Scenario, clones: int, replicates: int, seed: int) -> Comparison:

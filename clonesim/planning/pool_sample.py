@@ -21,7 +21,7 @@ from clonesim.lun.backing import backing
 from clonesim.pool.clones import DEMAND, STEPS, Batch, no_demand
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.simulate import check_asked
-from clonesim.pool.strategies.layout import on_the_lun
+from clonesim.pool.strategies.layout import effective, on_the_lun
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers
 from clonesim.scenario.model import Scenario
@@ -157,6 +157,7 @@ def sample_pool(
         If a number is out of its range.
     """
     check_asked(seed, replicates, processes)
+    scenario = effective(scenario)
     total = replicates * scenario.pool.clones * scenario.pool.days
     parts: list[_Part | None] = [None] * replicates
     with workers(executor, total, processes) as pool:

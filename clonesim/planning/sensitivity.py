@@ -30,8 +30,9 @@ from clonesim.planning.sensitivity_design import (
     smaller,
 )
 from clonesim.planning.sensitivity_figures import FIGURES, Disks, Evaluated, Space, peak_iops
-from clonesim.planning.sensitivity_locks import lock_design
-from clonesim.planning.sobol import Indices, indices
+from clonesim.planning.sensitivity_frame import frame_of, rest_of
+from clonesim.planning.sensitivity_locks import LockWaits, lock_design
+from clonesim.planning.sobol import Model, indices
 from clonesim.pool.simulate import check_asked
 from clonesim.pool.workers import workers
 from clonesim.scenario import catalog
@@ -40,12 +41,16 @@ from clonesim.scenario.model import Scenario
 
 TOPIC = "sensitivity"
 STORAGE = "storage"
+LITTLE = 0.01  # logarithm: a formula that misses by less does well, even where pools do not differ
 ENDS = 4096  # random points that say between which ends tables are made
-COLUMNS = ("first", "first_low", "first_high", "total", "total_low", "total_high")
-RESPONSES_OF = {"iops": (IOPS,), "disks": (GROWTH, IOPS, BYTES), "lock_wait": (GROWTH, IOPS)}
+LOCKS = ("lock_wait", "conflicts")
+RESPONSES_OF = {
+    "iops": (IOPS,),
+    "disks": (GROWTH, IOPS, BYTES),
+    **dict.fromkeys(LOCKS, (GROWTH, IOPS)),
+}  # GROWTH for the others
 
 Floats = NDArray[np.float64]
-Model = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,16 @@ class Sensitivity:
     error : float
         Typical error of the fitted formulas, found by leaving out one pool at a time, as a share of the figure. [1]
     explained : float
-        Share of the variance between pools that the formulas tell of pools left out, the worst of them. [1]
+        Share of the variance between pools that the formulas tell of pools left out, the worst of those that miss by
+        more than 1 %; 1 if none does. [1]
     label : str
         What it rests on.
+    scenario, seed
+        What was asked about, and the key of every draw.
+    sample : PoolSample
+        Clones that figures are computed from.
+    design : Design
+        Small pools. With them `sensitivity` tells of another figure without simulating again (`before`).
     """
 
     frame: pd.DataFrame
@@ -87,6 +99,10 @@ class Sensitivity:
     error: float
     explained: float
     label: str
+    scenario: Scenario
+    seed: int
+    sample: PoolSample
+    design: Design
 
     @property
     def most(self) -> str:
@@ -119,6 +135,7 @@ def sensitivity(
     limits: Mapping[str, Any] | Limits | None = None,
     budget: float | None = None,
     sample: PoolSample | None = None,
+    before: Sensitivity | None = None,
     seed: int = 0,
     executor: Executor | None = None,
     processes: int | None = None,
@@ -131,7 +148,7 @@ def sensitivity(
     ----------
     scenario : str, Path, Scenario or mapping, default "windows-11-office"
         What `load_scenario` takes.
-    figure : {"storage", "disks", "luns", "delta", "iops", "lock_wait"}
+    figure : {"storage", "disks", "luns", "delta", "iops", "lock_wait", "conflicts"}
         The answer.
     only : sequence of str, optional
         Assumptions to look at; all that can move the figure by default.
@@ -141,6 +158,8 @@ def sensitivity(
         Desktop-days to simulate at most; by default two pools for each term of the fitted formula. [d]
     sample : PoolSample, optional
         Clones of the scenario that were simulated before; by default those of one LUN are simulated.
+    before : Sensitivity, optional
+        What was found of another figure of this scenario: its pools are taken, and nothing is simulated again.
     seed : int, default 0
         Key of every draw.
     executor, processes
@@ -178,12 +197,17 @@ def sensitivity(
     if sample is not None:
         check_sample(sample, given)
     assumed = assumptions_of(given, name, only)
-    cost = budget_of(given, assumed, budget, sample)
+    if before is not None:
+        _check_before(before, given, assumed, seed)
+        sample = before.sample
+    cost = before.budget if before is not None else budget_of(given, assumed, budget, sample)
 
     def told(text: str, total: int) -> Callable[[int], None]:
         say = progress(text) if progress else None
         return lambda done: say(done, total) if say else None
 
+    if before is not None:
+        return _found(given, name, asked, assumed, cost, before.sample, before.design, seed, told)
     with workers(executor, float(cost.desktop_days), processes) as pool:
         say = told(cost.text, cost.desktop_days)
         if sample is None:
@@ -194,6 +218,14 @@ def sensitivity(
         done = cost.base_desktop_days
         design = simulated(given, assumed, cost, seed, pool, lambda part: say(done + part))
     return _found(given, name, asked, assumed, cost, sample, design, seed, told)
+
+
+def _check_before(before: Sensitivity, scenario: Scenario, assumed: Sequence[Assumption], seed: int) -> None:
+    """Refuse pools of another scenario, seed or choice of assumptions."""
+    names = tuple(one.name for one in assumed if one.simulated)
+    if before.scenario != scenario or before.seed != seed or before.design.names != names:
+        allowed = "its pools are of another scenario, seed or choice of assumptions"
+        raise ParameterError("before", before.label, allowed, "Leave it out.")
 
 
 def _given(scenario: str | Path | Scenario | Mapping[str, Any], overrides: dict[str, Any]) -> Scenario:
@@ -229,15 +261,18 @@ def _found(
     usual = np.array([[one.place] for one in assumed])
     middle = np.quantile(model(np.random.default_rng([seed, 2]).random((len(assumed), ENDS))), (0.05, 0.5, 0.95))
     error, explained = _errors(figure, ratios, evaluated)
-    frame = _frame(assumed, shares, model, usual)
-    frame.insert(8, "rest", _rest(assumed, frame, _logged(model, log), usual, seed))
+    frame = frame_of(assumed, shares, model, usual)
+    frame.insert(8, "rest", rest_of(assumed, frame, _logged(model, log), usual, seed))
     label = _label(scenario, figure, cost, error, explained, sample)
     told_usual = float(model(usual)[0])
     about = FIGURES[figure]
     attrs = {"caption": label, "figure": figure, "title": about.title, "unit": about.unit, "usual": told_usual}
     frame.attrs.update(attrs)
     ends = (float(middle[0]), float(middle[1]), float(middle[2]))
-    return Sensitivity(frame, figure, about.title, about.unit, told_usual, ends, cost, error, explained, label)
+    return Sensitivity(
+        *(frame, figure, about.title, about.unit, told_usual, ends, cost, error, explained, label),
+        *(scenario, seed, sample, design),
+    )
 
 
 def _evaluated(
@@ -254,12 +289,12 @@ def _evaluated(
     moved = sum(one.simulated for one in assumed)
     places = np.random.default_rng([seed, 3]).random((len(assumed), ENDS))
     reach = ratios.at(places[:moved])
-    if figure == "lock_wait":
+    if figure in LOCKS:
         points = catalog.value(TOPIC, "design.lock_points")
         say = told("Lock of one LUN", points)
-        locks = lock_design(scenario, sample, assumed, reach, seed, say)
+        locks = lock_design(scenario, figure, sample, assumed, reach, seed, say)
         waits = locks.fitted()
-        return waits.wait_s, lambda rng: waits.again(rng).wait_s
+        return waits.value, lambda rng: waits.again(rng).value
     found = _direct(scenario, figure, limits, assumed, sample, reach, places)
     return found, lambda _: found
 
@@ -312,55 +347,22 @@ def _logged(model: Model, log: bool) -> Model:
     return (lambda points: np.asarray(np.log(model(points)))) if log else model
 
 
-def _frame(assumed: Sequence[Assumption], shares: Indices, model: Model, usual: Floats) -> pd.DataFrame:
-    rows = []
-    for k, one in enumerate(assumed):
-        places = (np.arange(one.count) + 0.5) / one.count if one.count else np.array([0.0, 1.0])
-        points = np.repeat(usual, places.size, axis=1)
-        points[k] = places
-        at = model(points)
-        lower, higher = (int(at.argmin()), int(at.argmax())) if one.count else (0, 1)
-        row: dict[str, Any] = {"assumption": one.name, "title": one.title, "measure": one.measure}
-        row |= {"simulated": one.simulated, **{name: float(getattr(shares, name)[k]) for name in COLUMNS}}
-        row |= {"lower": one.text(places[lower]), "higher": one.text(places[higher])}
-        row |= {"at_lower": float(at[lower]), "at_higher": float(at[higher])}
-        rows.append(row | {"swing": float(abs(at[higher] - at[lower]))})
-    frame = pd.DataFrame(rows)
-    return frame.sort_values(["total", "swing"], ascending=False, kind="stable", ignore_index=True)
-
-
-def _rest(assumed: Sequence[Assumption], frame: pd.DataFrame, model: Model, usual: Floats, seed: int) -> Floats:
-    """Total shares of the others once the assumption of the first row is settled."""
-    names = [one.name for one in assumed]
-    settled = names.index(str(frame["assumption"].iloc[0]))
-    others = [k for k in range(len(names)) if k != settled]
-    found = np.zeros(len(names))
-    if others:
-
-        def left(points: Floats) -> Floats:
-            every = np.repeat(usual, points.shape[1], axis=1)
-            every[others] = points
-            return model(every)
-
-        found[others] = indices(left, len(others), seed, resamples=0).total
-    return np.asarray([found[names.index(name)] for name in frame["assumption"]])
-
-
 def _errors(figure: str, ratios: Ratios, evaluated: Evaluated) -> tuple[float, float]:
     """Typical error of the formulas behind a figure, and the worst share of variance that they tell."""
     own = [ratios.formulas[k] for k in RESPONSES_OF.get(figure, (GROWTH,)) if ratios.formulas]
     waits = getattr(evaluated, "__self__", None)
-    own += [waits.formula] if hasattr(waits, "formula") else []
+    own += [waits.formula] if isinstance(waits, LockWaits) else []
     error = max((float(np.expm1(one.error)) for one in own), default=0.0)
-    return error, min((one.explained for one in own), default=1.0)
+    return error, min((one.explained for one in own if one.error > LITTLE), default=1.0)
 
 
 def _label(scenario: Scenario, figure: str, cost: Budget, error: float, explained: float, sample: PoolSample) -> str:
     how = f"{cost.points} small pools ({cost.clones} clones x {cost.days} days)" if cost.points else "no other pools"
     spread = "shares are of the variance of the logarithm" if FIGURES[figure].log else "shares are of its variance"
+    tells = f" and tells {100 * explained:.3g} % of the variance between pools" if error > LITTLE else ""
     return (
         f"{scenario.pool.clones} clones of {scenario.guest.name}, {scenario.pool.days} days; {how} and a fitted "
-        f"formula, which misses a pool that was left out by {100 * error:.2g} % and tells {100 * explained:.3g} % of "
-        f"the variance; {spread}. Assumed: factors equally likely on a log scale, policies equally likely, all "
-        f"independent. Based on {sample.clones} clones x {sample.replicates} replicates; seed {sample.seed}."
+        f"formula, which misses what was left out by {100 * error:.2g} %{tells}; {spread}. Assumed: factors equally "
+        f"likely on a log scale, policies equally likely, all independent. Based on {sample.clones} clones x "
+        f"{sample.replicates} replicates; seed {sample.seed}."
     )

@@ -147,8 +147,10 @@ class Design:
 
     Attributes
     ----------
+    names : tuple of str
+        Simulated assumptions.
     levels : tuple of int
-        Of the simulated assumptions: 0 for a number. [1]
+        Of each: 0 for a number. [1]
     usual : (coordinates, 1) float64 array
         Of the scenario. [1]
     points : (coordinates, n) float64 array
@@ -157,6 +159,7 @@ class Design:
         Logarithms of `RESPONSES` over those of the usual pool. [1]
     """
 
+    names: tuple[str, ...]
     levels: tuple[int, ...]
     usual: Floats
     points: Floats
@@ -218,7 +221,7 @@ def simulated(
     levels = tuple(one.count for one in moved)
     usual = np.array([[one.place] for one in moved]).reshape(len(moved), 1)
     if not moved:
-        return Design((), usual, np.zeros((0, 1)), np.zeros((len(RESPONSES), 1)))
+        return Design((), (), usual, np.zeros((0, 1)), np.zeros((len(RESPONSES), 1)))
     points = np.concatenate([usual, cube(len(moved), budget.points, seed, "design")], axis=1)
     small = smaller(scenario, budget.clones, budget.days)
     found = np.empty((len(RESPONSES), points.shape[1]))
@@ -231,7 +234,7 @@ def simulated(
             name = RESPONSES[int((found[:, k] <= 0).argmax())]
             allowed = f"the desktops have no {name.split('_')[0]}, so nothing can be a multiple of it"
             raise ParameterError("workload.name", scenario.workload.name, allowed, "Ask about a pool that works.")
-    return Design(levels, usual, points, np.log(found / found[:, :1]))
+    return Design(tuple(one.name for one in moved), levels, usual, points, np.log(found / found[:, :1]))
 
 
 def _from(progress: Callable[[int], None], done: int) -> Callable[[int, int], None]:

@@ -54,6 +54,7 @@ FIGURES: Final = {
     "iops": Figure("I/O of the pool in its worst minute", "1/s"),
     "disks": Figure("disks of the array", "1"),
     "lock_wait": Figure("99th percentile of the wait for a lock in the worst kind of storm", "s", log=True),
+    "conflicts": Figure("lock conflicts in the worst minute", "1/s", log=True),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,10 +21,11 @@ from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
 TOPIC = "sensitivity"
-LEAST_S, MOST_S = 1e-6, 60.0  # shorter waits count as the first, failed requests as the second
+ENDS = {"lock_wait": (1e-6, 60.0), "conflicts": (1e-3, 1e6)}  # less counts as the first, more as the second
+PLACE = {"lock_wait": 0, "conflicts": 1}  # in what `simulated_lock` returns
 
 Floats = NDArray[np.float64]
-Values = dict[str, Floats]
+Values = Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ class LockDesign:
         Ends of the coordinates, of "rate" and "demand" in logarithms.
     points : (coordinates, n) float64 array
         In the unit cube. [1]
-    waits : (n,) float64 array
-        Logarithm of the 99th percentile of the wait, in seconds.
+    figure : {"lock_wait", "conflicts"}
+        What was looked at.
+    response : (n,) float64 array
+        Its logarithm.
     assumptions : tuple of Assumption
         Of the coordinates after the first two.
     """
@@ -49,24 +52,25 @@ class LockDesign:
     low: Floats
     high: Floats
     points: Floats
-    waits: Floats
+    figure: str
+    response: Floats
     assumptions: tuple[Assumption, ...]
 
     def fitted(self) -> LockWaits:
-        """Formula for the wait."""
-        return LockWaits(self, fit(self.points, self.waits, [0] * len(self.names)))
+        """Formula for the figure."""
+        return LockWaits(self, fit(self.points, self.response, [0] * len(self.names)))
 
 
 @dataclass(frozen=True)
 class LockWaits:
-    """The wait as a formula.
+    """The figure as a formula.
 
     Attributes
     ----------
     design : LockDesign
         What it was fitted to.
     formula : Surrogate
-        For the logarithm of the wait.
+        For its logarithm.
     """
 
     design: LockDesign
@@ -76,18 +80,19 @@ class LockWaits:
         """The formula as it might have come out as well."""
         return LockWaits(self.design, self.formula.again(self.design.points, rng))
 
-    def wait_s(self, values: Values, ratios: Floats) -> Floats:
-        """99th percentile of the wait. [s]"""
+    def value(self, values: Values, ratios: Floats) -> Floats:
+        """The figure. [s or 1/s]"""
         own = self.design
         steps = np.broadcast_to(values.get("increment", np.ones(1)), ratios.shape[1:])
         rows = [np.log(ratios[GROWTH] / steps), np.log(ratios[IOPS])]
         rows = [_unit(row, low, high) for row, low, high in zip(rows, own.low, own.high, strict=False)]
         rows += [np.broadcast_to(_place(one, values), ratios.shape[1:]) for one in own.assumptions]
-        return np.asarray(np.clip(np.exp(self.formula.predict(np.stack(rows))), LEAST_S, MOST_S))
+        return np.asarray(np.clip(np.exp(self.formula.predict(np.stack(rows))), *ENDS[own.figure]))
 
 
 def lock_design(
     scenario: Scenario,
+    figure: str,
     sample: PoolSample,
     assumptions: Sequence[Assumption],
     ratios: Floats,
@@ -100,6 +105,8 @@ def lock_design(
     ----------
     scenario : Scenario
         Its LUNs, hosts and array.
+    figure : {"lock_wait", "conflicts"}
+        What is looked at.
     sample : PoolSample
         What the clones do.
     assumptions : sequence of Assumption
@@ -118,7 +125,7 @@ def lock_design(
     """
     if not locking_of(scenario):
         where = scenario.luns.backing
-        raise ParameterError("figure", "lock_wait", f"hosts meet at no lock on {where}", "Ask about another figure.")
+        raise ParameterError("figure", figure, f"hosts meet at no lock on {where}", "Ask about another figure.")
     own = tuple(one for one in assumptions if not one.simulated and one.name != "increment")
     merged = next((one.high for one in assumptions if one.name == "increment"), 1.0)
     rate, demand = np.log(ratios[GROWTH]), np.log(ratios[IOPS])
@@ -126,19 +133,20 @@ def lock_design(
     high = np.maximum(np.array([max(rate.max(), 0.0), max(demand.max(), 0.0)]), low + 1e-9)
     names = ("rate", "demand", *(one.name for one in own))
     points = cube(len(names), catalog.value(TOPIC, "design.lock_points"), seed, "locks")
-    waits = np.empty(points.shape[1])
+    response = np.empty(points.shape[1])
     for k in range(points.shape[1]):
         factors = np.exp(low + (high - low) * points[:2, k])
         values = {one.name: float(one.at(points[2 + j, k : k + 1])[0]) for j, one in enumerate(own)}
-        waits[k] = np.log(np.clip(simulated_wait(scenario, sample, values, *factors.tolist()), LEAST_S, MOST_S))
+        found = simulated_lock(scenario, sample, values, *factors.tolist())[PLACE[figure]]
+        response[k] = np.log(np.clip(found, *ENDS[figure]))
         progress(k + 1)
-    return LockDesign(names, low, high, points, waits, own)
+    return LockDesign(names, low, high, points, figure, response, own)
 
 
-def simulated_wait(
+def simulated_lock(
     scenario: Scenario, sample: PoolSample, values: dict[str, float], rate: float = 1.0, demand: float = 1.0
-) -> float:
-    """99th percentile of the wait for the lock of one LUN of the scenario in the worst kind of storm. [s]
+) -> tuple[float, float]:
+    """Lock of one LUN: 99th percentile of the wait in the worst kind of storm [s], conflicts in the worst minute [1/s].
 
     Parameters
     ----------
@@ -168,7 +176,8 @@ def simulated_wait(
         steps=tuple(paced(part, rate) for part in sample.steps),
         demand=np.rint(sample.demand * demand).astype(np.int64),
     )
-    return float(storm_locks(changed, asked, load, storms_of(changed, range(changed.replicates))).wait_p99_s[0])
+    found = storm_locks(changed, asked, load, storms_of(changed, range(changed.replicates)))
+    return float(found.wait_p99_s[0]), float(found.conflicts_max60[0])
 
 
 def paced(steps: Steps, rate: float) -> Steps:

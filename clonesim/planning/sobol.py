@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def indices(
     others : sequence of callable
         The same model as it might be as well (fitted to other points): what they differ by widens the intervals.
     base, resamples : int, optional
-        Points of each matrix, the next power of two; and draws of an interval, 0 for none. The catalog's by default. [1]
+        Points of each matrix, the next power of two; draws of an interval, 0 for none. The catalog's by default. [1]
     confidence : float, optional
         Of an interval; the catalog's by default. [1]
 
@@ -114,18 +115,20 @@ def _estimated(
     middle, scale = float(seen.mean()), float(seen.std())  # the estimators lose digits far from zero
 
     def scaled(x: Floats) -> Floats:
-        return np.asarray((model(x) - middle) / scale)[None, :]
+        return np.asarray((model(x[:coordinates]) - middle) / scale)[None, :]
 
-    dists = [uniform()] * coordinates
+    dists = [uniform()] * max(coordinates, 2)  # scipy refuses one alone; the second one does nothing
     result = sobol_indices(func=scaled, n=points, dists=dists, random_state=rng)
-    first, total = np.ravel(result.first_order), np.ravel(result.total_order)
+    first, total = (np.ravel(part)[:coordinates] for part in (result.first_order, result.total_order))
     if not resamples:
         return Indices(first, first, first, total, total, total)
-    drawn = result.bootstrap(confidence_level=confidence, n_resamples=resamples)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):  # an index that is 0 in every draw has no interval
+        warnings.simplefilter("ignore", RuntimeWarning)
+        drawn = result.bootstrap(confidence_level=confidence, n_resamples=resamples)
     ends = [
-        np.ravel(getattr(part.confidence_interval, end))
+        np.ravel(getattr(part.confidence_interval, end))[:coordinates]
         for part in (drawn.first_order, drawn.total_order)
         for end in ("low", "high")
     ]
-    low, high = np.minimum(ends[0], first), np.maximum(ends[1], first)
-    return Indices(first, low, high, total, np.minimum(ends[2], total), np.maximum(ends[3], total))
+    low, high = np.fmin(ends[0], first), np.fmax(ends[1], first)
+    return Indices(first, low, high, total, np.fmin(ends[2], total), np.fmax(ends[3], total))

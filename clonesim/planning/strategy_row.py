@@ -60,13 +60,13 @@ def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequ
         `datastore_bytes`, all its files in whole allocation units, at the time when all desktops together need most,
         and `array_bytes`, after the backing's copies [B]; `os_bytes`, `user_bytes`, `disposable_bytes`, `share_bytes`,
         the same by tier, each at its own largest, `replica_bytes`, `swap_bytes`, and `storage_bytes`, the sum of all
-        tiers [B]; `luns_needed` for all
-        desktops asked for [1]; `increments_a_day` [1/d]; `written_a_day_bytes` on all disks, `away_a_day_bytes` that
-        programs from packages no longer write [B/d]; `iops_max60` of the LUNs' and `elsewhere_iops_max60` of the other
-        storage's worst minute [1/s]; of all LUNs, `wait_p99_s` of the worst hour [s] and `conflicts` [1]; `refreshes`
-        in all [1]; `refresh_hours`, in which one or more of the simulated clones is worked on, in the night or day with
-        most [h]; `hour_after_bytes`, system disk's file an hour after it was set back [B]; `state_lost_bytes`, what the
-        sources of the user's own had on the system disk at a refresh [B]; `logon_bytes`, written at a logon [B].
+        tiers [B]; `luns_needed` for all desktops asked for [1]; `increments_a_day` [1/d]; `written_a_day_bytes` on all
+        disks, `away_a_day_bytes` that programs from packages no longer write [B/d]; `iops_max60` of the worst minute of
+        any LUN, by its own desktops, and `elsewhere_iops_max60` of the other storage's worst minute [1/s]; of all LUNs,
+        `wait_p99_s` of the worst hour [s] and `conflicts` [1]; `refreshes` in all [1]; `refresh_hours`, in which one or
+        more of the simulated clones is worked on, in the night or day with most [h]; `hour_after_bytes`, system disk's
+        file an hour after it was set back [B]; `state_lost_bytes`, what the sources of the user's own had on the system
+        disk at a refresh [B]; `logon_bytes`, written at a logon [B].
     """
     made = effective(scenario)
     activity = activity_of(made)
@@ -77,7 +77,8 @@ def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequ
     files = growth[..., GROWTH.index("delta_bytes")]
     row = _space(made, asked, layout, one, files[:, OS])
     written = sources[..., AMOUNTS.index("written_bytes")].sum()
-    iops = max(float(lun.peaks["iops"].max()) for lun in luns)
+    on_lun = np.bincount(one.timeline.lun, minlength=len(luns))
+    iops = max(float(lun.peaks["iops"].max()) / max(1, int(on_lun[lun.lun])) for lun in luns)
     other = np.add.reduce([batch.elsewhere[:, :2].sum(axis=1) for batch in one.batches])
     waits = [float(lun.hours["wait_p99_s"].max()) for lun in luns]
     met = sum(int(lun.hours["conflicts"].sum() + lun.hours["miscompares"].sum()) for lun in luns)
@@ -87,7 +88,7 @@ def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequ
         "increments_a_day": sum(lun.time_s.size for lun in luns) / clones / days,
         "written_a_day_bytes": float(written) / clones / days,
         "away_a_day_bytes": sum(int(batch.away.sum()) for batch in one.batches) / clones / days,
-        "iops_max60": iops / clones,
+        "iops_max60": iops,
         "elsewhere_iops_max60": float(other.max()) / 60.0 / clones,
         "wait_p99_s": float(np.nanmax([0.0, *waits])),
         "conflicts": float(met),

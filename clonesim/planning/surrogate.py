@@ -113,7 +113,7 @@ def terms(points: Floats, levels: Sequence[int]) -> Floats:
 
 def term_count(levels: Sequence[int]) -> int:
     """How many terms the formula has, with its constant. [1]"""
-    return terms(np.full((len(levels), 1), 0.5), levels).shape[1] + 1
+    return int(terms(np.full((len(levels), 1), 0.5), levels).shape[1]) + 1
 
 
 def level_of(points: Floats, count: int) -> NDArray[np.int64]:

@@ -83,7 +83,7 @@ def _scale(lost: Floats) -> tuple[float, float]:
     some = np.maximum(lost[lost > 0], LEAST_LOST)
     if not some.size:
         return LEAST_LOST, 10 * LEAST_LOST
-    return float(some.min()) / 1.5, float(some.max()) * 1.5
+    return float(some.min()) / 1.5, float(some.max()) * 2.0
 
 
 def _height(lost: Floats, ends: tuple[float, float], band: float) -> Floats:
@@ -123,20 +123,24 @@ def _labels(ax: Axes, labels: list[str], ends: tuple[Floats, Floats], height: Fl
             break
         right += step
     ax.set_xlim(left, right)
-    for k, at in zip(np.argsort(height, kind="stable").tolist(), _apart(np.sort(height), row), strict=True):
-        on_right = bool(fits_right[k]) or not fits_left[k]
-        style: dict[str, Any] = {"ha": "left" if on_right else "right", "va": "center", "fontsize": 8}
+    on_right = fits_right | ~fits_left
+    begins = (np.where(on_right, high, low) - left) / (right - left) - np.where(on_right, 0.0, width)
+    for k, at in _apart(height, begins, begins + width, row):
+        style: dict[str, Any] = {"ha": "left" if on_right[k] else "right", "va": "center", "fontsize": 8}
         style |= {"weight": "bold"} if k == 0 else {}
-        ends_at = float(high[k] if on_right else low[k])
-        shift = (5 if on_right else -5, 0)
-        ax.annotate(texts[k], (ends_at, at), xytext=shift, textcoords="offset points", annotation_clip=False, **style)
+        shift, place = (5, 0) if on_right[k] else (-5, 0), float(high[k] if on_right[k] else low[k])
+        ax.annotate(texts[k], (place, at), xytext=shift, textcoords="offset points", annotation_clip=False, **style)
 
 
-def _apart(height: Floats, row: float) -> list[float]:
-    """Heights of labels: each at its strategy's, or as far above as the label below needs."""
-    found: list[float] = []
-    for at in height.tolist():
-        found.append(max(at, found[-1] + row) if found else at)
+def _apart(height: Floats, begins: Floats, ends: Floats, row: float) -> list[tuple[int, float]]:
+    """Labels with their heights: each at its strategy's, or as far above as those below it need that it would cover."""
+    found: list[tuple[int, float]] = []
+    for k in np.argsort(height, kind="stable").tolist():
+        at = float(height[k])
+        for other, taken in sorted(found, key=lambda one: one[1]):
+            if begins[k] < ends[other] and begins[other] < ends[k] and abs(at - taken) < row:
+                at = taken + row
+        found.append((k, at))
     return found
 
 
@@ -146,7 +150,7 @@ def _marks_of_lost(ax: Axes, lost: Floats, band: float) -> None:
     if (lost > 0).any():
         ends = _scale(lost)
         sizes = np.array([step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5)]) * MIB
-        sizes = np.concatenate([sizes[sizes < GIB], np.array([1, 2, 5, 10, 20, 50]) * GIB])
+        sizes = np.concatenate([sizes[sizes < 0.9 * GIB], np.array([1, 2, 5, 10, 20, 50]) * GIB])
         inside = sizes[(sizes >= ends[0]) & (sizes <= ends[1])]
         inside = inside[:: max(1, -(-inside.size // MOST_STEPS))] if inside.size else np.array([np.sqrt(np.prod(ends))])
         marks += [(float(at), sized(float(size))) for at, size in zip(_height(inside, ends, band), inside, strict=True)]

@@ -22,7 +22,7 @@ from clonesim.keys import POOL, generator
 from clonesim.ops import OPS_DTYPE, FileOp
 from clonesim.pool.account_kernel import account_reads
 from clonesim.pool.clone_disk import CloneDisk
-from clonesim.pool.strategies.kinds import full_disk
+from clonesim.pool.strategies.kinds import full_disk, full_disk_of
 from clonesim.pool.strategies.layout import AWAY, LUN, OS, Disk, Layout, effective
 from clonesim.pool.strategies.resets import floor_bytes
 from clonesim.scenario.model import Scenario
@@ -114,8 +114,10 @@ class Desktop:
         rng = generator(seed, 0, POOL, "pool:base-image")
         bitmap = read_bitmap(guest.start.bitmap) if guest.start.bitmap else None
         self.image: BaseImage = base_image(volume, self.activity, guest.used, rng, bitmap)
-        delta = volume.snapshot(made.delta.format, **made.delta.parameters)
-        self.disks = [CloneDisk(volume, delta, guest.start.delta + floor_bytes(made))]
+        whole = full_disk_of(made, volume)
+        delta = whole or volume.snapshot(made.delta.format, **made.delta.parameters)
+        self.disks = [CloneDisk(volume, delta, 0 if whole else guest.start.delta + floor_bytes(made))]
+        self._base_image = whole is None  # whether reads of what was never written go to a base image
         self._files = [self._image_files(OS)]
         for place, disk in enumerate(self.layout.disks[1:], 1):
             self._files.append(self._image_files(place))
@@ -153,7 +155,7 @@ class Desktop:
 
     def _run(self, plan: Plan, emptied: Sequence[Times], growth: Ints, sources: Ints, demand: Demand) -> Ran:
         days, refused, steps = growth.shape[1], 0, []
-        place = self.layout.disk_of(plan.ops)
+        place = self.layout.disk_of(plan.ops, self.image.first_file)
         for k, disk in enumerate(self.disks):
             ops = plan.ops if self.layout.plain else plan.ops[place == k]
             ops = self._mended(ops, emptied[k], k)
@@ -161,7 +163,7 @@ class Desktop:
             share = np.ones(days)  # of the day's reads that the disk's own file serves
             disk.begin()
             for day, pieces in enumerate(_pieces(ops["time_s"], days, emptied[k])):
-                if k == OS:
+                if k == OS and self._base_image:
                     share[day] = disk.held_share
                 for first, end, reset_s in pieces:
                     refused += disk.apply(ops[first:end], sources[k, day], asked)

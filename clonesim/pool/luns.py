@@ -188,6 +188,7 @@ def space_of(scenario: Scenario, clones: int) -> FixedSpace:
         platform=scenario.platform.name,
         where=luns.backing,
         memory_reservation=scenario.hosts.memory_reservation,
+        replicas=0 if scenario.chosen("full-clone") else None,
         replica_lun=luns.replica_lun,
         reserve=luns.reserve,
     )
@@ -203,7 +204,11 @@ def check_start(scenario: Scenario, lun: NDArray[np.int32]) -> None:
     """
     clones = int(np.bincount(lun, minlength=1).max())
     guest, where = scenario.guest, backing(scenario.luns.backing)
-    empty = Delta(scenario.delta.format, guest.disk, **scenario.delta.parameters).file_bytes + guest.start.delta
+    whole = scenario.chosen("full-clone")
+    if whole:
+        empty = guest.disk if whole.value("provisioning") == "thick" else guest.used
+    else:
+        empty = Delta(scenario.delta.format, guest.disk, **scenario.delta.parameters).file_bytes + guest.start.delta
     fixed, deltas = space_of(scenario, clones).fixed_bytes, clones * int(where.allocated(empty))
     if fixed + deltas < where.limit(scenario.luns.size):
         return

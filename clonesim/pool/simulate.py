@@ -17,7 +17,7 @@ from clonesim.pool.luns import LunResult, check_start, run_luns
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run, joined
 from clonesim.pool.storm_frame import outage_frame
-from clonesim.pool.strategies.layout import check_simulated
+from clonesim.pool.strategies.layout import check_simulated, effective
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
@@ -79,6 +79,7 @@ def simulate(
     given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
     check_asked(seed, replicates, processes)
     check_simulated(given)
+    given = effective(given)
     check_start(given, Timeline.of(given, seed).lun)
     total = replicates * given.pool.clones * given.pool.days
     parts: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates

@@ -16,7 +16,16 @@ from clonesim.pool.calendar import DAY_S, Calendar
 from clonesim.pool.hosts import Hosts
 from clonesim.pool.moves import HostOutage, moves
 from clonesim.pool.placement import deal, deal_hosts
-from clonesim.pool.power import CYCLED, REFRESHED, Restarts, after_resets, interrupted, power_cycles, restart_operations
+from clonesim.pool.power import (
+    CYCLED,
+    FAILED,
+    REFRESHED,
+    Restarts,
+    after_resets,
+    interrupted,
+    power_cycles,
+    restart_operations,
+)
 from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats
 from clonesim.pool.storms import restarts, storms, windows
 from clonesim.pool.strategies.catch_up import catches_up, loses_profiles
@@ -198,7 +207,7 @@ class Timeline:
         if when == "never" or not self.restarts.clone.size:
             return np.zeros(0)
         own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
-        causes = (REFRESHED,) if when == "refresh" else (REFRESHED, CYCLED)
+        causes = (REFRESHED,) if when == "refresh" else (REFRESHED, CYCLED, FAILED)
         happens = np.isin(own.cause, causes) & (own.start_s < np.minimum(own.up_s, self.calendar.horizon_s))
         times: Times = own.start_s[happens]
         return times

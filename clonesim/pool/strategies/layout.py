@@ -23,9 +23,9 @@ NEVER, REFRESH, POWER_OFF = "never", "refresh", "power-off"  # when a disk is em
 INSTALLED: Final = ("app-install", "application-updates")  # what packaged programs no longer write
 
 SIMULATED: Final = (
-    *("linked-clone", "refresh", "recompose", "instant-clone", "persistent-disk", "disposable-disk"),
+    *("full-clone", "linked-clone", "refresh", "recompose", "instant-clone", "persistent-disk", "disposable-disk"),
     *("profile-container", "application-virtualization", "app-attach", "guest-tuning", "memory-reservation"),
-    *("smaller-free-space",),
+    *("smaller-free-space", "thin-lun", "array-dedup"),
 )
 
 _ROUTES: Final = {  # strategy -> name of its disk, tier, where it lies, when it is emptied
@@ -96,7 +96,7 @@ class Layout:
                 mine = np.isin(tags, list(choice.value("tags"))) & (route == OS)
                 route[mine] = len(disks)
                 disks.append(Disk(name, tier, where, emptied, int(choice.value("size"))))
-        packaged = chosen(scenario, "application-virtualization") or chosen(scenario, "app-attach")
+        packaged = scenario.chosen("application-virtualization") or scenario.chosen("app-attach")
         away = float(packaged.value("share")) if packaged else 0.0
         return cls(tuple(disks), route, away, np.isin(activity.names, INSTALLED))
 
@@ -105,11 +105,14 @@ class Layout:
         """Whether everything is written on the system disk."""
         return len(self.disks) == 1 and not self.away
 
-    def disk_of(self, ops: NDArray[np.void]) -> NDArray[np.int8]:
-        """Place of the disk that each operation writes to, or `AWAY`; all operations on a file go the same way."""
+    def disk_of(self, ops: NDArray[np.void], first_file: int = 0) -> NDArray[np.int8]:
+        """Place of the disk that each operation writes to, or `AWAY`; all operations on a file go the same way.
+
+        Files are told by their number from `first_file` on, which depends on the base image.
+        """
         found: NDArray[np.int8] = self.route[ops["source"]]
         if self.away:
-            packaged = self.installed[ops["source"]] & (_unit(ops["file"]) < self.away)
+            packaged = self.installed[ops["source"]] & (_unit(ops["file"] - first_file) < self.away)
             found = np.where(packaged, np.int8(AWAY), found)
         return found
 
@@ -143,11 +146,6 @@ def on_the_lun(scenario: Scenario) -> NDArray[np.int8]:
     """Places of the disks that lie on the clones' LUN."""
     places = [place for place, disk in enumerate(disks_of(scenario)) if disk.where == LUN]
     return np.array(places, np.int8)
-
-
-def chosen(scenario: Scenario, name: str) -> Choice | None:
-    """A strategy of a scenario, if it asks for it."""
-    return next((choice for choice in scenario.strategy if choice.name == name), None)
 
 
 def _unit(number: NDArray[np.int64]) -> NDArray[np.float64]:
