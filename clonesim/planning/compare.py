@@ -28,7 +28,7 @@ REPLICATES, CLONES = 10, 50
 STRATEGIES = (
     "linked-clone, guest-tuning, smaller-free-space, disposable-disk, persistent-disk, refresh(when=days; every=7 d), "
     "refresh, refresh+persistent-disk, refresh+profile-container, recompose, application-virtualization, "
-    "application-virtualization+refresh+persistent-disk"
+    "application-virtualization+refresh+persistent-disk, full-clone, linked-clone+array-dedup"
 )
 
 Alternatives = str | Sequence[str] | Mapping[str, Sequence[Any]]

@@ -17,6 +17,7 @@ from clonesim.pool.luns import LunResult, space_of
 from clonesim.pool.power import REFRESHED
 from clonesim.pool.replicates import Replicate
 from clonesim.pool.strategies.layout import LUN, OS, Layout, effective
+from clonesim.pool.strategies.sizes import ARRAY, sizes_of
 from clonesim.scenario.model import Scenario
 
 TIERS: Final = {
@@ -58,8 +59,9 @@ def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequ
         [B]; `delta_mean_bytes`, `delta_p95_bytes`, system disk's file at the end of a day, mean and 95th percentile
         over desktops and days, and `delta_peak_bytes`, mean over desktops of the largest at any time [B];
         `datastore_bytes`, all its files in whole allocation units, at the time when all desktops together need most,
-        and `array_bytes`, after the backing's copies [B]; `os_bytes`, `user_bytes`, `disposable_bytes`, `share_bytes`,
-        the same by tier, each at its own largest, `replica_bytes`, `swap_bytes`, and `storage_bytes`, the sum of all
+        and `array_bytes`, what the array keeps of all LUNs at its largest, base images and swap files too, after the
+        backing's copies, dead space of thin LUNs and deduplication [B]; `os_bytes`, `user_bytes`, `disposable_bytes`,
+        `share_bytes`, the same by tier, each at its own largest, `replica_bytes`, `swap_bytes`, and `storage_bytes`, the sum of all
         tiers [B]; `luns_needed` for all desktops asked for [1]; `increments_a_day` [1/d]; `written_a_day_bytes` on all
         disks, `away_a_day_bytes` that programs from packages no longer write [B/d]; `iops_max60` of the worst minute of
         any LUN, by its own desktops, and `elsewhere_iops_max60` of the other storage's worst minute [1/s]; of all LUNs,
@@ -85,6 +87,7 @@ def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequ
     return {
         "guest_bytes": float(growth[..., -1, GROWTH.index("guest_used_bytes")].sum() / clones),
         **row,
+        "array_bytes": _array(made, one, luns),
         "increments_a_day": sum(lun.time_s.size for lun in luns) / clones / days,
         "written_a_day_bytes": float(written) / clones / days,
         "away_a_day_bytes": sum(int(batch.away.sum()) for batch in one.batches) / clones / days,
@@ -116,13 +119,18 @@ def _space(made: Scenario, asked: Scenario, layout: Layout, one: Replicate, os_f
         "delta_p95_bytes": float(np.quantile(os_file, 0.95)),
         "delta_peak_bytes": steps.own_largest(OS) / clones,
         "datastore_bytes": on_lun,
-        "array_bytes": float(where.array_bytes(int(on_lun))),
         **tiers,
         "replica_bytes": float(shared),
         "swap_bytes": float(fixed.clone_bytes),
         "storage_bytes": sum(tiers.values()) + float(shared) + float(fixed.clone_bytes),
         "luns_needed": float(needed),
     }
+
+
+def _array(made: Scenario, one: Replicate, luns: Sequence[LunResult]) -> float:
+    """Most that the array keeps of all LUNs, per desktop. [B]"""
+    sizes = sizes_of(made, one, luns)
+    return float(sizes.loc[sizes["size"] == ARRAY, "peak_bytes"].iloc[0])
 
 
 @dataclass(frozen=True, slots=True)
