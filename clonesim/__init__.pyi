@@ -6,9 +6,10 @@ from .guest import Volume as Volume
 from .ingest import Trace as Trace
 from .ingest import read_trace as read_trace
 from .lun import lock_queue as lock_queue
-from .planning import compare as compare
 from .planning import plan_density as plan_density
 from .planning import size as size
+from .planning.compare import compare as compare
+from .planning.sensitivity import sensitivity as sensitivity
 from .pool import Run as Run
 from .pool import policy_band as policy_band
 from .pool import run_trace as run_trace

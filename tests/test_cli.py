@@ -20,7 +20,7 @@ from clonesim.scenario import catalog
 
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
 COMMANDS = [
-    *("run", "replay", "experiment", "demo", "density", "size", "locks", "compare", "cost", "plan"),
+    *("run", "replay", "experiment", "demo", "density", "size", "locks", "compare", "cost", "sensitivity", "plan"),
     *("init", "catalog"),
 ]
 TRACE = ["run", "--trace", "packaged"]

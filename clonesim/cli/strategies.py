@@ -100,6 +100,53 @@ def cost(
     print_saved(saved)
 
 
+@app.command(
+    epilog=example(
+        "clonesim sensitivity windows-7-office --set pool.clones=8 --set pool.days=3 --only policy --only patches\n"
+        "  clonesim sensitivity --figure disks --out out/sensitivity"
+    )
+)
+def sensitivity(
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
+    figure: Annotated[str, typer.Option(help="Answer: storage, disks, luns, delta, iops, lock_wait, conflicts.")] = (
+        "storage"
+    ),
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Assumption to look at; repeat; default all.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Desktop-days to simulate at most.")] = None,
+    processes: Processes = None,
+    seed: Seed = 0,
+    out: Out = None,
+    tables: Tables = "csv",
+    as_json: Json = False,
+) -> None:
+    """Which assumption moves the answer most."""
+    from clonesim.console import sensitivity as console
+    from clonesim.console.pool import bars
+    from clonesim.planning.sensitivity import sensitivity as sensitivity_of
+    from clonesim.planning.sensitivity import sensitivity_budget
+    from clonesim.scenario import load_scenario
+
+    given = load_scenario(scenario, set=settings or [])
+    folder = checked(out, tables)
+    console.print_budget(sensitivity_budget(given, figure, only=only, budget=budget))
+    with bars() as bar:
+        found = sensitivity_of(given, figure, only=only, budget=budget, seed=seed, processes=processes, progress=bar)
+    saved: list[Path] = []
+    if folder:
+        from clonesim import plots
+
+        saved = save(folder, tables, {"sensitivity": found.frame}, given.to_dict(), console.sensitivity_json(found))
+        saved += plots.save_sensitivity(found, folder)
+    if as_json:
+        print_json(console.sensitivity_json(found))
+        return
+    console.print_sensitivity(found)
+    print_saved(saved)
+
+
 @app.command(epilog=example("clonesim plan windows-7-office --set pool.clones=8 --emit csv --out placement.csv"))
 def plan(
     scenario: Scenario = "windows-11-office",

@@ -61,14 +61,14 @@ def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequ
         `datastore_bytes`, all its files in whole allocation units, at the time when all desktops together need most,
         and `array_bytes`, what the array keeps of all LUNs at its largest, base images and swap files too, after the
         backing's copies, dead space of thin LUNs and deduplication [B]; `os_bytes`, `user_bytes`, `disposable_bytes`,
-        `share_bytes`, the same by tier, each at its own largest, `replica_bytes`, `swap_bytes`, and `storage_bytes`, the sum of all
-        tiers [B]; `luns_needed` for all desktops asked for [1]; `increments_a_day` [1/d]; `written_a_day_bytes` on all
-        disks, `away_a_day_bytes` that programs from packages no longer write [B/d]; `iops_max60` of the worst minute of
-        any LUN, by its own desktops, and `elsewhere_iops_max60` of the other storage's worst minute [1/s]; of all LUNs,
-        `wait_p99_s` of the worst hour [s] and `conflicts` [1]; `refreshes` in all [1]; `refresh_hours`, in which one or
-        more of the simulated clones is worked on, in the night or day with most [h]; `hour_after_bytes`, system disk's
-        file an hour after it was set back [B]; `state_lost_bytes`, what the sources of the user's own had on the system
-        disk at a refresh [B]; `logon_bytes`, written at a logon [B].
+        `share_bytes`, the same by tier, each at its own largest, `replica_bytes`, `swap_bytes`, and `storage_bytes`,
+        the sum of all tiers [B]; `luns_needed` for all desktops asked for [1]; `increments_a_day` [1/d];
+        `written_a_day_bytes` on all disks, `away_a_day_bytes` that programs from packages no longer write [B/d];
+        `iops_max60` of the worst minute of any LUN, by its own desktops, and `elsewhere_iops_max60` of the other
+        storage's worst minute [1/s]; of all LUNs, `wait_p99_s` of the worst hour [s] and `conflicts` [1]; `refreshes`
+        in all [1]; `refresh_hours`, in which one or more of the simulated clones is worked on, in the night or day with
+        most [h]; `hour_after_bytes`, system disk's file an hour after it was set back [B]; `state_lost_bytes`, what the
+        sources of the user's own had on the system disk at a refresh [B]; `logon_bytes`, written at a logon [B].
     """
     made = effective(scenario)
     activity = activity_of(made)

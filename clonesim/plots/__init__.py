@@ -30,6 +30,7 @@ from clonesim.plots.pool import (
     save_pool_charts,
     save_run_pool,
 )
+from clonesim.plots.sensitivity import plot_sensitivity, plot_shares, save_sensitivity
 from clonesim.plots.strategies import plot_strategies, plot_tiers, save_comparison
 from clonesim.plots.traces import (
     plot_increments,
@@ -55,6 +56,8 @@ __all__ = [
     "plot_policies",
     "plot_replay",
     "plot_rules",
+    "plot_sensitivity",
+    "plot_shares",
     "plot_size",
     "plot_sources",
     "plot_strategies",
@@ -69,5 +72,6 @@ __all__ = [
     "save_pool_charts",
     "save_run_charts",
     "save_run_pool",
+    "save_sensitivity",
     "save_size",
 ]
