@@ -17,7 +17,7 @@ def told(value: float, unit: str) -> str:
     """A figure of a sensitivity with its unit; "none" for a wait that is too short to count."""
     if unit == "s":
         return "none" if value <= LEAST_S else f"{number(1e3 * value)} ms"
-    return figure_text(value, unit)
+    return f"{number(value)} {unit}" if unit == "1/s" else figure_text(value, unit)
 
 
 def share_text(share: float) -> str:

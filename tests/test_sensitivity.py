@@ -1,7 +1,9 @@
-"""Sensitivity: formulas against leaving out by hand, indices against closed forms, figures against the plan's own."""
+"""Sensitivity: assumptions, budget and design by hand, figures against the plan's own, what is told of them."""
 
+import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_tools import NO_LIMITS, made_sample
-from pool_tools import Reversed, small
+from pool_tools import small
 from test_size import CLONE, IMAGES, alike
 from test_size import pool as buying
 
+from clonesim.console.sensitivity import print_sensitivity, sensitivity_json
 from clonesim.errors import ParameterError
+from clonesim.lun.backing import backing
 from clonesim.planning.assumptions import EVALUATED, Assumption, assumptions_of, varied
 from clonesim.planning.limits import limits_of
 from clonesim.planning.pool_sample import Steps, sample_pool
@@ -22,116 +26,11 @@ from clonesim.planning.sensitivity import Sensitivity, sensitivity, sensitivity_
 from clonesim.planning.sensitivity_design import RESPONSES, budget_of, simulated, smaller
 from clonesim.planning.sensitivity_figures import FIGURES, Disks, Space, between, fewest_disks, stepped
 from clonesim.planning.sensitivity_locks import paced, simulated_lock
-from clonesim.planning.sobol import indices
-from clonesim.planning.surrogate import fit, term_count, terms
+from clonesim.plots.sensitivity import plot_sensitivity, plot_shares, save_sensitivity
+from clonesim.sensitivity_words import sensitivity_verdict
 from clonesim.units import GIB, MIB
 
 ONES = np.ones((3, 1))
-
-
-def curved(u: np.ndarray) -> np.ndarray:
-    """A number, a square, a product, and three levels that act on the first number."""
-    level = np.minimum((3 * u[2]).astype(int), 2)
-    return 1.0 + u[0] + 3 * u[1] ** 2 - u[0] * u[1] + np.array([0.0, 2.0, -1.0])[level] * (1 + u[0])
-
-
-class TestSurrogate:
-    def test_the_formula_holds_what_it_has_terms_for(self) -> None:
-        rng = np.random.default_rng(0)
-        points = rng.random((3, 60))
-        found = fit(points, curved(points), [0, 0, 3])
-        others = rng.random((3, 200))
-        assert found.predict(others) == pytest.approx(curved(others), abs=1e-9)
-        assert found.error < 1e-9 and found.explained == pytest.approx(1.0)
-
-    def test_the_error_is_that_of_leaving_out_one_point_at_a_time(self) -> None:
-        """Fitted again by least squares without each point; ridge off, since so much data needs none."""
-        rng = np.random.default_rng(1)
-        points = rng.random((2, 40))
-        response = np.exp(points[0] * points[1]) + 0.01 * rng.normal(size=40)
-        table = np.column_stack([np.ones(40), terms(points, [0, 0])])
-        missed = []
-        for k in range(40):
-            keep = np.arange(40) != k
-            solved = np.linalg.lstsq(table[keep], response[keep], rcond=None)[0]
-            missed.append(response[k] - table[k] @ solved)
-        found = fit(points, response, [0, 0])
-        plain = math.sqrt(np.mean(np.square(missed)))
-        assert found.error <= plain * (1 + 1e-6), "the best of several ridges, none at all among them"
-        assert found.error > 0.9 * plain
-        assert math.sqrt(np.mean(found.missed**2)) == pytest.approx(found.error)
-
-    def test_noise_is_not_taken_for_knowledge(self) -> None:
-        rng = np.random.default_rng(2)
-        found = fit(rng.random((4, 50)), rng.normal(size=50), [0, 0, 0, 0])
-        assert found.explained < 0.2
-        assert 0.8 < found.error < 1.3
-
-    @pytest.mark.parametrize(("levels", "count"), [([0], 3), ([0, 0], 6), ([0] * 4, 15), ([0] * 4 + [3], 25), ([3], 3)])
-    def test_terms_are_counted(self, levels: list[int], count: int) -> None:
-        """Constant, coordinates, squares of numbers, pairs; a choice of three counts as two numbers without squares."""
-        assert term_count(levels) == count
-
-    def test_formulas_that_might_have_come_out_as_well_differ_by_the_error(self) -> None:
-        rng = np.random.default_rng(3)
-        points = rng.random((2, 80))
-        found = fit(points, points[0] + 0.1 * rng.normal(size=80), [0, 0])
-        drawn = [found.again(points, np.random.default_rng(k)).predict(np.array([[0.5], [0.5]]))[0] for k in range(60)]
-        assert 0.1 / math.sqrt(80) < np.std(drawn) < 0.1
-
-    def test_two_points_are_refused(self) -> None:
-        with pytest.raises(ParameterError, match=r"points=2: at least three are needed to fit a formula"):
-            fit(np.zeros((1, 2)), np.zeros(2), [0])
-
-
-def ishigami(u: np.ndarray) -> np.ndarray:
-    x = math.pi * (2 * u - 1)
-    return np.sin(x[0]) + 7 * np.sin(x[1]) ** 2 + 0.1 * x[2] ** 4 * np.sin(x[0])
-
-
-class TestIndices:
-    def test_ishigami(self) -> None:
-        """Closed forms of Ishigami and Homma 1990, with a = 7 and b = 0.1."""
-        a, b = 7.0, 0.1
-        one = 0.5 * (1 + b * math.pi**4 / 5) ** 2
-        two, both = a**2 / 8, b**2 * math.pi**8 * (1 / 18 - 1 / 50)
-        whole = one + two + both
-        found = indices(ishigami, 3, 5, base=4096)
-        assert found.first == pytest.approx([one / whole, two / whole, 0.0], abs=0.02)
-        assert found.total == pytest.approx([(one + both) / whole, two / whole, both / whole], abs=0.02)
-
-    @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=4), st.integers(0, 99))
-    @settings(max_examples=12, deadline=None)
-    def test_what_adds_up_has_no_interactions(self, weights: list[float], seed: int) -> None:
-        """Shares of a weighted sum are the squares of its weights."""
-        exact = np.square(weights) / np.square(weights).sum()
-        found = indices(lambda u: 1e6 + np.array(weights) @ u, len(weights), seed, resamples=0)
-        assert found.first == pytest.approx(exact, abs=0.02)
-        assert found.total == pytest.approx(exact, abs=0.02)
-
-    def test_intervals_hold_the_exact_shares(self) -> None:
-        """Of 2 x and y: 0.8 and 0.2. 95 % intervals of both miss in at most 3 of 20 draws."""
-        missed = 0
-        for seed in range(10):
-            found = indices(lambda u: 2 * u[0] + u[1], 2, seed, base=64, resamples=50)
-            for k, exact in enumerate((0.8, 0.2)):
-                missed += not found.total_low[k] <= exact <= found.total_high[k]
-        assert missed <= 3
-
-    def test_models_that_might_be_as_well_widen_the_intervals(self) -> None:
-        alone = indices(lambda u: u[0] + u[1], 2)
-        wide = indices(lambda u: u[0] + u[1], 2, others=[lambda u, w=w: u[0] + w * u[1] for w in (0.5, 1.0, 2.0)])
-        assert wide.first == pytest.approx(alone.first)
-        assert (wide.total_low < alone.total_low).all() and (wide.total_high > alone.total_high).all()
-        assert wide.total_high[1] >= 0.75, "with weight 2 the second one has 0.8"
-
-    def test_what_never_changes_has_no_shares(self) -> None:
-        found = indices(lambda u: np.full(u.shape[1], 3.0), 2)
-        assert not np.concatenate([found.first, found.total, found.total_high]).any()
-
-    def test_an_idle_coordinate_has_an_interval_of_nothing(self) -> None:
-        found = indices(lambda u: u[0], 2)
-        assert (found.first[1], found.total[1], found.total_high[1]) == (0.0, 0.0, 0.0)
 
 
 class TestAssumptions:
@@ -156,14 +55,14 @@ class TestAssumptions:
         assert one.text(one.place) == small().guest.policy
 
     @pytest.mark.parametrize(
-        ("backing", "names"),
+        ("where", "names"),
         [
             ("vmfs-3", {"backoff", "commands", "power_on_locks"}),
             ("vmfs-5", {"backoff", "commands", "power_on_locks", "affinity"}),
         ],
     )
-    def test_a_lock_has_what_its_kind_has(self, backing: str, names: set[str]) -> None:
-        found = {one.name for one in assumptions_of(small(luns={"backing": backing}), "lock_wait") if not one.simulated}
+    def test_a_lock_has_what_its_kind_has(self, where: str, names: set[str]) -> None:
+        found = {one.name for one in assumptions_of(small(luns={"backing": where}), "lock_wait") if not one.simulated}
         assert found == names | {"increment", "array_service"}
 
     def test_values_are_put_where_they_belong(self) -> None:
@@ -247,18 +146,14 @@ class TestDesign:
         assert np.exp(design.responses[RESPONSES.index("growth"), 1]) == pytest.approx(now / was)
         assert (np.diff(np.sort(design.points[0, 1:] * cost.points).astype(int)) == 1).all(), "one in each row"
 
-    def test_a_pool_that_does_nothing_is_refused(self) -> None:
-        scenario = small(workload={"name": "idle"}, pool={"clones": 4, "days": 1}, storms={"patch_factor": 0.0})
-        sample = made_sample(scenario, np.full((1, 4, 1), GIB))
-        assert sample.final.min() == GIB
+    def test_a_pool_that_does_nothing_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        scenario = small(workload={"name": "idle"}, pool={"clones": 4, "days": 1})
+        still = made_sample(scenario, np.full((1, 4, 1), GIB), start=np.full((1, 4), GIB))
+        monkeypatch.setattr("clonesim.planning.sensitivity_design.sample_pool", lambda *_, **__: still)
         assumed = assumptions_of(scenario, "delta", ["policy"])
-        cost = budget_of(scenario, assumed)
-        try:
-            design = simulated(scenario, assumed, cost, 0, None, lambda _: None)
-        except ParameterError as error:
-            assert str(error).startswith("workload.name='idle': the desktops have no ")
-        else:
-            assert np.isfinite(design.responses).all()
+        message = "workload.name='idle': the desktops have no growth, so nothing can be a multiple of it. Ask about a"
+        with pytest.raises(ParameterError, match=re.escape(message)):
+            simulated(scenario, assumed, budget_of(scenario, assumed), 0, None, lambda _: None)
 
 
 class TestFigures:
@@ -276,11 +171,10 @@ class TestFigures:
     def test_storage(self) -> None:
         """Growth of 768 MiB on 256 MiB; swap files of none, since all memory is reserved."""
         space = self.space()
-        full = 2 * (20 * (GIB + CLONE) + IMAGES)
-        share = space.storage({}, ONES)[0] / full
-        assert share == pytest.approx(1.0, rel=1e-6) or share > 1.0, "a datastore may count as full before its end"
+        end = backing("vmfs-5").full_share
+        assert space.storage({}, ONES)[0] == pytest.approx(2 * (20 * (GIB + CLONE) + IMAGES) / end)
         double = space.storage({}, 2 * ONES)[0] - space.storage({}, ONES)[0]
-        assert double == pytest.approx(share * 40 * 3 * GIB / 4)
+        assert double == pytest.approx(40 * 3 * GIB / 4 / end)
 
     def test_room_kept_free_and_swap_files(self) -> None:
         space = self.space()
@@ -299,13 +193,14 @@ class TestFigures:
         assert double == math.ceil(40 / ((36 * GIB - IMAGES) // each))
 
     def test_mean_of_the_files_with_larger_steps(self) -> None:
-        """Growth of 60 MiB by steps of 16 MiB is 64 MiB, by steps of 64 MiB too; 80 MiB become 128 MiB."""
+        """Growth of 80 MiB is five steps of 16 MiB, and two of 64 MiB."""
         sizes, start = np.full((1, 2, 1), 100 * MIB), np.full((1, 2), 20 * MIB)
         assert stepped(sizes, start, 16 * MIB).tolist() == [[[100 * MIB], [100 * MIB]]]
         assert stepped(sizes, start, 64 * MIB)[0, 0, 0] == 20 * MIB + 128 * MIB
         space = self.space()
         assert space.delta_bytes({}, ONES)[0] == pytest.approx(GIB)
-        assert space.delta_bytes({"increment": np.array([4.0])}, ONES)[0] == GIB, "768 MiB are whole steps of 64 MiB"
+        coarse = space.delta_bytes({"increment": np.array([4.0])}, ONES)[0]
+        assert GIB <= coarse < GIB + 64 * MIB, "768 MiB are whole steps of 64 MiB; between growths it is a slope"
 
     @given(st.floats(0, 3), st.floats(0, 2))
     @settings(max_examples=30, deadline=None)
@@ -398,11 +293,11 @@ class TestSensitivity:
         with pytest.raises(ParameterError, match=r"its pools are of another scenario, seed or choice of assumptions\."):
             sensitivity(delta.scenario, "storage", before=delta, seed=4)
 
-    def test_the_order_of_the_work_does_not_matter(self) -> None:
+    def test_processes_do_not_matter(self) -> None:
         asked: dict[str, Any] = {"only": ["definitions"], "seed": 1}
         scenario = small(pool={"clones": 4, "days": 2})
         one = sensitivity(scenario, "delta", processes=1, **asked)
-        other = sensitivity(scenario, "delta", executor=Reversed(), **asked)
+        other = sensitivity(scenario, "delta", processes=2, **asked)
         assert one.frame.equals(other.frame)
         assert one.frame["total"].iloc[0] == pytest.approx(1.0, abs=0.05)
 
@@ -420,16 +315,16 @@ class TestSensitivity:
         assert [done for done, _ in seen[1:]] == sorted(done for done, _ in seen[1:])
 
     def test_conflicts(self) -> None:
-        """Locks that last longer meet more often; the same as the simulation of the lock says."""
-        scenario = small(pool={"clones": 6, "days": 2}, luns={"backing": "vmfs-3"})
+        """Twenty times the growth steps, each lock held for ten commands of slow disks: they meet more often."""
+        scenario = small(pool={"clones": 6, "days": 2}, luns={"backing": "vmfs-3"}, array={"media": "hdd-7k"})
         sample = sample_pool(smaller(scenario, 6, 2), 0, 1, processes=1)
-        asked: dict[str, Any] = {"sample": sample, "only": ["commands", "power_on_locks"], "processes": 1}
-        found = sensitivity(scenario, "conflicts", **asked)
+        few, many = (
+            simulated_lock(scenario, sample, {"commands": count}, rate=rate)[1] for count, rate in ((3, 0.5), (10, 20))
+        )
+        assert few < many
+        found = sensitivity(scenario, "conflicts", sample=sample, only=["commands", "power_on_locks"], processes=1)
         assert found.budget.desktop_days == 0
-        few, many = (simulated_lock(scenario, sample, {"power_on_locks": count})[1] for count in (5, 50))
-        assert few <= many
-        if found.most:
-            assert found.middle[0] <= found.middle[2]
+        assert set(found.frame["assumption"]) == {"commands", "power_on_locks"}
 
     def test_without_locks_there_is_nothing_to_wait_for(self) -> None:
         scenario = small(pool={"clones": 4, "days": 2}, luns={"backing": "nfs"}, platform={"name": "generic"})
@@ -437,3 +332,52 @@ class TestSensitivity:
         message = "figure='lock_wait': hosts meet at no lock on nfs. Ask about another figure."
         with pytest.raises(ParameterError, match=re.escape(message)):
             sensitivity(scenario, "lock_wait", sample=sample, only=["activity"], processes=1)
+
+
+class TestTold:
+    def test_the_table_fits_and_says_what_to_measure(self, delta: Sensitivity, monkeypatch, capsys) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        print_sensitivity(delta)
+        text = capsys.readouterr().out
+        assert max(map(len, text.splitlines())) <= 80
+        first = delta.frame.iloc[0]
+        assert "…" not in text
+        assert f"Measure first: {first['measure']}." in " ".join(text.split())
+        assert first["higher"] in text and first["lower"] in text
+        for head in ("alone", "in all", "interval", "lower", "higher"):
+            assert head in text, head
+
+    def test_verdict(self, delta: Sensitivity) -> None:
+        """Told of a figure that hardly moves: nothing; of this one: how far, what, what then, and what to measure."""
+        found = sensitivity_verdict(delta)
+        assert found[0].startswith("Mean size of a clone's delta files at their largest: ")
+        assert "moves it most: " in found[1]
+        assert found[-1].startswith("Measure first: ")
+        same = delta.frame.assign(at_lower=delta.usual, at_higher=delta.usual * 1.001)
+        flat = replace(delta, frame=same, middle=(delta.usual,) * 3)
+        assert sensitivity_verdict(flat)[0].endswith("move it by less than 1 %. Nothing has to be measured for it.")
+
+    def test_json_is_json(self, delta: Sensitivity) -> None:
+        found = json.loads(json.dumps(sensitivity_json(delta)))
+        assert found["most"] == delta.most
+        assert found["budget"]["desktop_days"] == delta.budget.desktop_days
+        assert [row["assumption"] for row in found["assumptions"]] == delta.frame["assumption"].tolist()
+
+    def test_charts(self, delta: Sensitivity, tmp_path) -> None:
+        """Bars end at the figure's ends; the largest share is on top; files are the same for the same frame."""
+        from matplotlib.figure import Figure
+
+        ax = plot_sensitivity(delta.frame, Figure().add_subplot())
+        labels = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
+        assert labels == delta.frame["title"].tolist()[::-1]
+        top = delta.frame.iloc[0]
+        ends = {bar.get_x() + bar.get_width() for bar in ax.patches} | {bar.get_x() for bar in ax.patches}
+        scale = GIB if top["at_higher"] >= GIB else MIB
+        for end in ("at_lower", "at_higher"):
+            assert min(abs(one - top[end] / scale) for one in ends) < 1e-9 * top[end]
+        shares = plot_shares(delta.frame, Figure().add_subplot())
+        widths = [bar.get_width() for bar in shares.patches[: len(delta.frame)]]
+        assert widths == pytest.approx(100 * np.clip(delta.frame["total"], 0, 1)[::-1])
+        first, again = (save_sensitivity(delta, tmp_path) for _ in range(2))
+        assert [path.name for path in first] == ["sensitivity-delta.png", "sensitivity-delta-shares.png"]
+        assert first == again and all(path.stat().st_size > 10_000 for path in first)

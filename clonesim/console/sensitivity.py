@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from clonesim.sensitivity_words import interval_text, sensitivity_verdict, share
 if TYPE_CHECKING:
     from clonesim.planning.sensitivity import Sensitivity
     from clonesim.planning.sensitivity_design import Budget
+
+NAMES = 24  # letters of an assumption in a line
 
 
 def print_budget(cost: Budget) -> None:
@@ -35,7 +38,7 @@ def print_sensitivity(found: Sensitivity) -> None:
         shares = [share_text(row["first"]), share_text(row["total"])]
         rows.append(
             [
-                row["title"].split(" (")[0],
+                textwrap.fill(row["title"].split(" (")[0], NAMES),
                 shares[0].removesuffix(" %"),
                 shares[1].removesuffix(" %"),
                 interval_text(row["total_low"], row["total_high"]),

@@ -359,10 +359,11 @@ def _errors(figure: str, ratios: Ratios, evaluated: Evaluated) -> tuple[float, f
 def _label(scenario: Scenario, figure: str, cost: Budget, error: float, explained: float, sample: PoolSample) -> str:
     how = f"{cost.points} small pools ({cost.clones} clones x {cost.days} days)" if cost.points else "no other pools"
     spread = "shares are of the variance of the logarithm" if FIGURES[figure].log else "shares are of its variance"
+    told_error = f"{100 * error:.0f}" if error > 10 * LITTLE else f"{100 * error:.2g}"
     tells = f" and tells {100 * explained:.3g} % of the variance between pools" if error > LITTLE else ""
     return (
         f"{scenario.pool.clones} clones of {scenario.guest.name}, {scenario.pool.days} days; {how} and a fitted "
-        f"formula, which misses what was left out by {100 * error:.2g} %{tells}; {spread}. Assumed: factors equally "
+        f"formula, which misses what was left out by {told_error} %{tells}; {spread}. Assumed: factors equally "
         f"likely on a log scale, policies equally likely, all independent. Based on {sample.clones} clones x "
         f"{sample.replicates} replicates; seed {sample.seed}."
     )

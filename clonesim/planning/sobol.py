@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -72,8 +71,9 @@ def indices(
 
     Notes
     -----
-    `scipy.stats.sobol_indices` (estimators of Saltelli 2010) over scrambled Sobol points, its bootstrap for the noise
-    of the points. Deviations of points and of `others` are added as squares. Estimates may pass 0 and 1 by their noise.
+    `scipy.stats.sobol_indices` (estimators of Saltelli 2010) over scrambled Sobol points. For the noise of the points
+    they are drawn anew with replacement, by a seeded stream (scipy's own bootstrap has none). Deviations of points and
+    of `others` are added as squares. Estimates may pass 0 and 1 by their noise.
     """
     if coordinates < 1:
         raise ParameterError("coordinates", coordinates, "at least one assumption is needed")
@@ -107,28 +107,43 @@ def _estimated(
     resamples: int = 0,
     confidence: float = 0.95,
 ) -> Indices:
-    from scipy.stats import sobol_indices, uniform
+    from scipy.stats import qmc
 
     seen = model(rng.random((coordinates, 256)))
     if not np.ptp(seen) > 1e-12 * max(float(np.abs(seen).max()), 1e-300):
         return Indices(*(np.zeros(coordinates) for _ in range(6)))
     middle, scale = float(seen.mean()), float(seen.std())  # the estimators lose digits far from zero
+    width = max(coordinates, 2)  # scipy refuses one alone; the second one does nothing
+    cube = qmc.Sobol(2 * width, seed=rng).random(points).T
+    one, other = cube[:width], cube[width:]
 
-    def scaled(x: Floats) -> Floats:
-        return np.asarray((model(x[:coordinates]) - middle) / scale)[None, :]
+    def figure(at: Floats) -> Floats:
+        return np.asarray((model(at[:coordinates]) - middle) / scale)
 
-    dists = [uniform()] * max(coordinates, 2)  # scipy refuses one alone; the second one does nothing
-    result = sobol_indices(func=scaled, n=points, dists=dists, random_state=rng)
-    first, total = (np.ravel(part)[:coordinates] for part in (result.first_order, result.total_order))
+    mixed = np.empty((width, points))
+    for k in range(width):
+        at = one.copy()
+        at[k] = other[k]
+        mixed[k] = figure(at)
+    table = np.stack([figure(one), figure(other), *mixed])
+    first, total = _shares(table)
     if not resamples:
-        return Indices(first, first, first, total, total, total)
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):  # an index that is 0 in every draw has no interval
-        warnings.simplefilter("ignore", RuntimeWarning)
-        drawn = result.bootstrap(confidence_level=confidence, n_resamples=resamples)
-    ends = [
-        np.ravel(getattr(part.confidence_interval, end))[:coordinates]
-        for part in (drawn.first_order, drawn.total_order)
-        for end in ("low", "high")
-    ]
-    low, high = np.fmin(ends[0], first), np.fmax(ends[1], first)
-    return Indices(first, low, high, total, np.fmin(ends[2], total), np.fmax(ends[3], total))
+        return Indices(*(part[:coordinates] for part in (first, first, first, total, total, total)))
+    drawn = np.stack([_shares(table[:, rng.integers(points, size=points)]) for _ in range(resamples)])
+    low, high = np.quantile(drawn, ((1 - confidence) / 2, (1 + confidence) / 2), axis=0)
+    ends = (
+        np.minimum(low[0], first),
+        np.maximum(high[0], first),
+        np.minimum(low[1], total),
+        np.maximum(high[1], total),
+    )
+    return Indices(*(part[:coordinates] for part in (first, *ends[:2], total, *ends[2:])))
+
+
+def _shares(table: Floats) -> tuple[Floats, Floats]:
+    """First and total indices from the figure at both matrices and at the first one with each column of the second."""
+    from scipy.stats import sobol_indices
+
+    values = {"f_A": table[None, 0], "f_B": table[None, 1], "f_AB": table[2:, None, :]}
+    found = sobol_indices(func=values, n=table.shape[1])
+    return np.ravel(found.first_order), np.ravel(found.total_order)
