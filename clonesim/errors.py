@@ -115,6 +115,46 @@ class TraceError(ClonesimError, ValueError):
         super().__init__(f"{where}{what}: {problem}. {remedy}")
 
 
+class ImageError(ClonesimError, ValueError):
+    """A disk image, or a file system in it, that cannot be read."""
+
+    def __init__(self, path: str | Path, problem: str, remedy: str, offset: int | None = None) -> None:
+        self.path, self.problem, self.remedy, self.offset = str(path), problem, remedy, offset
+        where = f"{path}" if offset is None else f"{path}, byte {offset}"
+        super().__init__(f"{where}: {problem}. {remedy}")
+
+
+class InventoryError(ClonesimError, ValueError):
+    """An inventory or a listing that cannot be used, or a cell of it that cannot be read.
+
+    Rows are counted as a spreadsheet does: the first one is 1. In a text file they are lines, but for line breaks in
+    quotes.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        problem: str,
+        remedy: str,
+        sheet: str = "",
+        row: int | None = None,
+        column: str = "",
+        value: object = None,
+    ) -> None:
+        self.path, self.sheet, self.row, self.column, self.value = str(path), sheet, row, column, value
+        where = [str(path), *([f"sheet {sheet}"] if sheet else []), *([] if row is None else [f"row {row}"])]
+        what = f", {column}={value!r}" if column else ""
+        super().__init__(f"{', '.join(where)}{what}: {problem}. {remedy}")
+
+
+class ProbeError(ClonesimError, ValueError):
+    """A probe's results that cannot be used."""
+
+    def __init__(self, path: str | Path, field: str, value: object, allowed: str, remedy: str) -> None:
+        self.path, self.field, self.value = str(path), field, value
+        super().__init__(f"{path}, {field}={value!r}: {allowed}. {remedy}")
+
+
 def nearest(value: object, names: Iterable[object]) -> str:
     """Question whether the nearest known name was meant; an empty text if none is near."""
     import difflib

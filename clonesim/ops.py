@@ -50,6 +50,14 @@ OPS_DTYPE = np.dtype(
 )
 
 
+def take(ops: NDArray[np.void], rows: NDArray[np.bool_] | NDArray[np.intp]) -> NDArray[np.void]:
+    """Some operations, by a mask or by their places, as ``ops[rows]``: whole words move faster than records."""
+    places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+    words = ops.view(np.int64).reshape(ops.size, OPS_DTYPE.itemsize // 8)
+    found: NDArray[np.void] = words.take(places, axis=0).reshape(-1).view(OPS_DTYPE)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Requests:
     """Block requests in order of time.

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from clonesim.errors import ParameterError
-from clonesim.planning.compare import Comparison, student
+from clonesim.planning.compare import Comparison
+from clonesim.planning.density import NOTHING
+from clonesim.planning.student import student
 from clonesim.scenario import catalog
 from clonesim.scenario.strategy import TOPIC, parse_strategies
-from clonesim.words import between, number, off, sized
+from clonesim.words import METRICS, between, number, off, sized
 
 Row: TypeAlias = dict[Any, Any]
 
@@ -26,7 +28,8 @@ TIERS: Final = {
     "os_bytes": "system disk's delta",
     "user_bytes": "persistent disk",
     "disposable_bytes": "disposable disk",
-    "share_bytes": "profile container",
+    "cache_bytes": "write cache on disk",
+    "share_bytes": "file shares",
     "replica_bytes": "base images",
     "swap_bytes": "swap files",
 }
@@ -56,7 +59,7 @@ class Quantity:
         if self.unit == "B":
             figure = sized(size)
         elif self.unit == "s":
-            figure = f"{number(1e3 * size)} ms"
+            figure = f"{number(size)} s" if size >= 1 else f"{number(1e3 * size)} ms"
         else:
             figure = f"{number(size)} {'' if self.unit == '1' else self.unit}".rstrip()
         return f"{figure} {self.title}"
@@ -70,8 +73,19 @@ QUANTITIES: Final = (
     Quantity("iops_max60", "I/Os a second on its LUN in the worst minute", "1"),
     Quantity("elsewhere_iops_max60", "I/Os a second on other storage in the worst minute", "1"),
     Quantity("wait_p99_s", "of lock wait (p99, worst hour)", "s"),
+    Quantity("network_a_day_bytes", "of network traffic a day", "B"),
     Quantity("logon_bytes", "written at a logon", "B"),
+    Quantity("logon_added_s", "of waiting at each logon", "s"),
 )
+
+
+EVENTS: Final = {  # how system disks are set back, where it is not a refresh
+    "provisioned-streaming": "Each restart empties the cache and",
+    "mcs": "Each restart empties the disk and",
+    "instant-clone": "Each logoff deletes the clone and",
+    "rebalance": "Each move",
+    "recompose": "Each recompose",
+}
 
 
 def broken(label: str, width: int = NAME_WIDTH) -> str:
@@ -116,7 +130,7 @@ def comparison_verdict(comparison: Comparison) -> list[str]:
     close = [label for label in rows if label != least and _close(comparison.samples, label, least)]
     if close:
         found.append(f"Not told apart from the least: {', '.join(close)}.")
-    return found
+    return found + [f"Under {comparison.base} {text}" for text in _outage(rows[comparison.base])]
 
 
 def _by_strategy(frame: pd.DataFrame) -> dict[str, Row]:
@@ -177,7 +191,8 @@ def strategy_verdict(comparison: Comparison, label: str) -> list[str]:
             (saves if difference < 0 else adds).append(text)
     found = [f"Saves {_and(saves)}."] if saves else []
     found += [f"Adds {_and(adds)}."] if adds else []
-    found += _refreshing(mine)
+    found += _refreshing(mine, strategies_in(label)) + interval_words(comparison.break_even, label)
+    found += _on_a_lun(mine, base, comparison.base) + [f"With it {text}" for text in _outage(mine)]
     if open_:
         found.append(f"Not resolved, the interval has zero inside: {_and(open_)}.")
     return found or [f"No difference of {100 * LEAST_SHARE:g} % or more."]
@@ -186,24 +201,63 @@ def strategy_verdict(comparison: Comparison, label: str) -> list[str]:
 def _beside(share: float, quantity: Quantity, low: float, high: float) -> str:
     """Difference as a share, and for storage its interval."""
     parts = [] if math.isnan(share) else [off(share)]
-    if quantity is STORAGE and np.isfinite([low, high]).all():
+    if quantity is STORAGE and np.isfinite([low, high]).all() and " to " in between(low, high, "B"):
         parts.append(between(low, high, "B"))
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _refreshing(mine: Row) -> list[str]:
+def _refreshing(mine: Row, names: tuple[str, ...]) -> list[str]:
     if not mine["refreshes"]:
         return []
     lost = mine["state_lost_bytes"]
-    state = f"loses {sized(lost)} of the user's own (profile and data)" if lost else "keeps the user's own"
+    own = "data; the profile is on the share" if "profile-streaming" in names else "profile and data"
+    count = round(float(mine["refreshes"]), 1)
+    each = "once per desktop in all" if count == 1 else f"{number(count)} times per desktop in all"
+    state = f"loses {sized(lost)} of the user's own ({own}; {each})" if lost else f"keeps the user's own ({each})"
     after = mine["hour_after_bytes"]
     grown = "" if math.isnan(after) else f"; an hour later the delta has {sized(after)}"
-    each = f"{number(round(float(mine['refreshes']), 1))} per desktop in all"
-    return [f"Each refresh ({each}) {state}{grown}."]
+    event = next((title for name, title in EVENTS.items() if name in names), "Each refresh")
+    return [f"{event} {state}{grown}."]
+
+
+def interval_words(table: pd.DataFrame, label: str) -> list[str]:
+    """Sentence about the interval from which on refreshes save space, on the oldest image that there was."""
+    mine = table[table["strategy"] == label] if len(table) else table
+    if mine.empty:
+        return []
+    row = mine.iloc[-1]
+    image = f"On an image of {row['age_low_d']:g} to {row['age_high_d']:g} d"
+    if math.isinf(row["interval_d"]):
+        return [f"{image} no refresh saves space within the run."]
+    return [f"{image}, refreshing more often than every {number(round(float(row['interval_d']), 1))} d saves no space."]
+
+
+def desktops_words(row: Row) -> tuple[str, str]:
+    """Most desktops on a LUN, ">= n" where as many as were simulated keep all limits; and what limits them."""
+    many = str(int(row["clones_per_lun"]))
+    if row["binding"] == NOTHING:
+        return f">= {many}", "-"
+    return many, METRICS[str(row["binding"])].short
+
+
+def _on_a_lun(mine: Row, base: Row, name: str) -> list[str]:
+    told, before = desktops_words(mine), desktops_words(base)
+    if told == before:
+        return []
+    limits = "" if told[1] == "-" else f" ({told[1]})"
+    return [f"A LUN takes {told[0]} desktops{limits}; under {name} {before[0]}."]
+
+
+def _outage(row: Row) -> list[str]:
+    share = float(row["p_outage"])
+    if not share:
+        return []
+    pools = f"{number(round(100 * share, 1))} % of the pools drawn"
+    return [f"a LUN of the scenario's is full within the run in {pools}, first on day {row['outage_day']:.0f}."]
 
 
 def _and(texts: list[str]) -> str:
-    return " and ".join(filter(None, ["; ".join(texts[:-1]), texts[-1]]))
+    return " and ".join(texts) if len(texts) < 3 else "; ".join([*texts[:-1], f"and {texts[-1]}"])
 
 
 def catalog_words(comparison: Comparison) -> list[tuple[str, str, str, str]]:

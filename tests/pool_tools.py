@@ -63,8 +63,8 @@ def live(desk: Desktop, line: Timeline, clone: int = 0, plan: Plan | None = None
     sources = np.zeros((*shape, len(desk.activity.names), len(AMOUNTS)), np.int64)
     demand = Demand.none(days) if demand is None else demand
     plan = plan_of(desk.activity, line, clone, desk.image.first_file) if plan is None else plan
-    emptied = [line.emptied(clone, disk.emptied) for disk in desk.layout.disks]
-    return Life(plan, growth, sources, demand, desk.run(plan, emptied, growth, sources, demand))
+    turns = line.turns(clone, desk.layout.disks)
+    return Life(plan, growth, sources, demand, desk.run(plan, turns, growth, sources, demand))
 
 
 class Reversed(Executor):

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from pool_tools import Life, live, small
 
+from clonesim.guest.rows import Plan
 from clonesim.ops import FileOp
+from clonesim.pool.clones import plan_of
 from clonesim.pool.desktop import Desktop
+from clonesim.pool.strategies.layout import OS
+from clonesim.pool.strategies.streams import streams_of
 from clonesim.pool.timeline import Timeline
 from clonesim.scenario.model import Scenario
 
@@ -18,6 +22,8 @@ GENERIC = {"platform": {"name": "generic"}}
 EXACT = {**GENERIC, "delta": {"format": "exact"}, "luns": {"backing": "vmfs-5", "size": "1 TiB"}}
 BARE = {"name": "refresh", "when": "nightly", "floor": 0, "catch_up": False}
 LOGOFF = {"name": "refresh", "floor": 0, "catch_up": False}
+SWITCHES = dict.fromkeys(("defragmentation", "page_file", "prefetch", "search", "browser_cache"), False)
+PAGE_DISK = {"name": "guest-tuning", **SWITCHES, "page_file": True}
 CONSERVED = (FileOp.CREATE, FileOp.APPEND, FileOp.OVERWRITE, FileOp.SCATTER)
 ROUTES: dict[str, tuple[Any, ...]] = {
     "persistent": ("persistent-disk",),
@@ -26,6 +32,8 @@ ROUTES: dict[str, tuple[Any, ...]] = {
     "both": ("persistent-disk", "disposable-disk"),
     "container": ("profile-container",),
     "all but system": ("disposable-disk", {"name": "persistent-disk", "tags": ["profile", "user-data", "application"]}),
+    "page disk": (PAGE_DISK,),
+    "page file on a disposable disk": ("disposable-disk", PAGE_DISK),
     "packages": ("application-virtualization",),
     "half in packages": ({"name": "app-attach", "share": 0.5},),
     "persistent, packages": ("persistent-disk", "application-virtualization"),
@@ -39,8 +47,25 @@ RESETS: dict[str, tuple[Any, ...]] = {
     "logoff, persistent": ("refresh", "persistent-disk"),
     "logoff, both": (LOGOFF, "persistent-disk", "disposable-disk"),
     "nightly, container, packages": (BARE, "profile-container", "application-virtualization"),
+    "mcs without memory": ({"name": "mcs", "ram": 0},),
 }
-ALL = ROUTES | RESETS
+CACHED: dict[str, tuple[Any, ...]] = {
+    "streaming": ({"name": "provisioned-streaming", "ram": "16 MiB"},),
+    "streaming without memory, nightly": ({"name": "provisioned-streaming", "ram": 0, "reboot": "nightly"},),
+    "mcs": ({"name": "mcs", "ram": "16 MiB"},),
+    "mcs, container, page disk": ({"name": "mcs", "ram": "16 MiB"}, "profile-container", PAGE_DISK),
+}
+RECLAIMED: dict[str, tuple[Any, ...]] = {
+    "wipe": ({"name": "space-reclaim", "every": "1 d", "threshold": "1 MiB"},),
+    "zero": ({"name": "space-reclaim", "every": "2 d", "threshold": 0, "method": "zero"},),
+    "wipe, every 3 days, persistent": (
+        {"name": "space-reclaim", "every": "1 d", "threshold": 0},
+        {"name": "refresh", "when": "days", "every": "3 d"},
+        "persistent-disk",
+    ),
+}
+SPARSE = {"delta": {"format": "se-sparse"}, "luns": {"backing": "vmfs-6", "size": "1 TiB"}}  # for these
+ALL = ROUTES | RESETS | CACHED | RECLAIMED
 
 
 def pool(preset: str, strategy: Sequence[Any] = (), **tables: Any) -> Scenario:
@@ -55,6 +80,19 @@ def pool(preset: str, strategy: Sequence[Any] = (), **tables: Any) -> Scenario:
 def lives(scenario: Scenario, clones: Sequence[int] = (0, 3), seed: int = 3) -> list[Life]:
     desk, line = Desktop(scenario, seed), Timeline.of(scenario, seed)
     return [live(desk, line, clone) for clone in clones]
+
+
+def named(name: str, preset: str, **tables: Any) -> Scenario:
+    """Pool with one of the compositions above."""
+    return pool(preset, ALL[name], **(SPARSE if name in RECLAIMED else {}) | tables)
+
+
+def full_plan(scenario: Scenario, desk: Desktop, line: Timeline, clone: int) -> Plan:
+    """What a clone does, with what its strategies stream to it."""
+    plan = plan_of(desk.activity, line, clone, desk.image.first_file)
+    resets_s = line.turns(clone, desk.layout.disks)[OS].emptied_s
+    streams = streams_of(scenario, desk.activity, line.presence(clone), plan, resets_s, desk.image.first_file)
+    return streams.added_to(plan)
 
 
 def written(ops: np.ndarray) -> int:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from clonesim.errors import ParameterError
 from clonesim.lun.array import array_model
-from clonesim.lun.replica_cache import ArrayDemand, array_demand, replica_demand, replica_hits
+from clonesim.lun.replica_cache import ArrayDemand, array_demand, replica_demand, replica_hits, together
 from clonesim.lun.serving import serve_luns, serve_minutes
 from clonesim.units import GIB
 
@@ -203,6 +203,9 @@ def test_a_replica_of_its_own_takes_the_rest_off_the_lun():
     assert beside.read_hits.tolist() == pytest.approx([45 * 0.5 / 85, 0, 0.5])
     assert apart.read_hits.tolist() == [0, 0, 0]
     assert replica.read_hits.tolist() == [0.5, 0.5, 0.5]
+    both = together([apart, replica])
+    for name in ("reads", "writes", "read_bytes", "write_bytes", "read_hits"):
+        assert getattr(both, name).tolist() == pytest.approx(getattr(beside, name).tolist()), name
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,7 +11,7 @@ from reference_dead_space import allocated_each_second
 from clonesim.errors import ParameterError
 from clonesim.guest.activity import Activity
 from clonesim.pool.desktop import activity_of
-from clonesim.pool.strategies.array_side import dedup_bytes, on_disk_bytes, ram_cache, thin_dead_space
+from clonesim.pool.strategies.array_side import dedup_bytes, thin_dead_space
 from clonesim.pool.strategies.course import Course
 from clonesim.scenario import load_scenario
 
@@ -27,67 +27,19 @@ def sizes(*amounts: int) -> np.ndarray:
     return np.array(amounts, np.int64)
 
 
-# --- cache in memory ----------------------------------------------------------------------------------------------
-
-
-def test_the_first_bytes_stay_in_memory_and_a_reset_empties_it() -> None:
-    # A file of 4 MiB grows to 104, 304, 504 MiB, is reset to 4 MiB, and grows to 304 MiB again.
-    when = times(0, 10, 20, 30, 40, 50)
-    grown = sizes(4, 100, 200, 200, -500, 300) * MIB
-    time_s, size = ram_cache(when, grown, ram=256 * MIB)
-    assert time_s.tolist() == [20, 30, 40, 50]
-    assert (size // MIB).tolist() == [48, 200, -248, 48]
-    time_s, size = ram_cache(when, grown, ram=256 * MIB, header=4 * MIB)  # its header lies on disk from the start
-    assert time_s.tolist() == [0, 20, 30, 40, 50]
-    assert (size // MIB).tolist() == [4, 44, 200, -244, 44]
-
-
-def test_a_file_that_is_not_reset_keeps_its_largest_size() -> None:
-    when, grown = times(0, 1, 2, 3, 4), sizes(300, 100, -400, 350, 250) * MIB
-    time_s, size = ram_cache(when, grown, ram=256 * MIB, kept=True)
-    assert time_s.tolist() == [0, 1, 4]
-    assert (size // MIB).tolist() == [44, 100, 200]  # 600 - 256 = 344 at the end
-    _, size = ram_cache(when, grown, ram=256 * MIB, kept=True, most=200 * MIB)
-    assert (size // MIB).tolist() == [44, 100, 56]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 500)), max_size=20),
-    st.integers(0, 800),
-    st.integers(0, 50),
-)
-def test_a_cache_takes_no_more_than_its_memory(steps: list[tuple[int, int]], ram: int, header: int) -> None:
-    level, grown = 0, []
-    for kind, amount in steps:
-        change = -min(level, amount) if kind < 3 else amount
-        level += change
-        grown.append(change)
-    when, size = np.arange(len(grown), dtype=float), np.array(grown, np.int64)
-    time_s, left = ram_cache(when, size, ram, header)
-    whole, on_disk = (Course.of_steps(t, s, 100.0).at(when) for t, s in ((when, size), (time_s, left)))
-    assert ((on_disk >= 0) & (on_disk <= whole) & (whole - on_disk <= ram)).all()
-    assert (on_disk >= np.minimum(whole, header)).all()
-    spilled = on_disk > header
-    assert (whole[spilled] - on_disk[spilled] == ram).all()  # nothing is on disk while there is memory
-    none_s, none = ram_cache(when, size, 0, header)
-    assert np.array_equal(none, size[size != 0])
-    assert np.array_equal(none_s, when[size != 0])
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ram_cache(times(0), sizes(1), -1), "ram=-1: 0 B or more are needed. Check the sign."),
         (
-            lambda: ram_cache(times(0, 2, 1), sizes(1, 1, 1), 0),
+            lambda: thin_dead_space(times(0, 2, 1), sizes(1, 1, 1), "none", horizon_s=DAY),
             "time_s=1.0: row 2 is before the start or earlier than the row above it. Order the steps by time.",
         ),
         (
-            lambda: ram_cache(times(0, 1), sizes(5, -6), 0),
+            lambda: thin_dead_space(times(0, 1), sizes(5, -6), "none", horizon_s=DAY),
             "size=-6: row 1 gives back more than there is. Give the first sizes as steps, too.",
         ),
         (
-            lambda: ram_cache(times(0, 1), sizes(5), 0),
+            lambda: thin_dead_space(times(0, 1), sizes(5), "none", horizon_s=DAY),
             "time_s=2: 1 sizes stand beside it. Give one of each per step.",
         ),
         (
@@ -284,8 +236,3 @@ def test_sources_have_the_content_of_their_tag() -> None:
     kept = dedup_bytes(held, np.array(activity.shared_content), np.array(activity.compressed)) / GIB
     kept /= np.array(activity.compressed)
     assert kept[[programs, documents]].tolist() == pytest.approx([0.9 + 2 * 0.1, 0.1 + 2 * 0.9])  # topic content
-
-
-def test_a_single_level_needs_no_steps() -> None:
-    held = sizes(0, 4, 100, 260, 500) * MIB
-    assert (on_disk_bytes(held, 256 * MIB, 4 * MIB) // MIB).tolist() == [0, 4, 4, 4, 244]

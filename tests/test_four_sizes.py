@@ -204,29 +204,6 @@ def test_luns_with_disks_of_their_own_share_no_content() -> None:
     assert own > told("linked", "array-dedup").loc["array", "end_bytes"]
 
 
-@pytest.mark.parametrize("name", ["provisioned-streaming", "mcs"])
-def test_a_cache_in_memory_takes_the_first_writes(name: str) -> None:
-    given, one, _ = pool("linked")
-    ram, cap = 100 * MIB, 10 * 2**30 if name == "mcs" else math.inf
-    frame = told("linked", {"name": name, "ram": "100 MiB"})
-    first = min(size for time_s, _, _, size in steps_of(one) if time_s == 0)
-    header = first - given.guest.start.delta
-
-    def law(disk: int, size: int, before: int) -> float:
-        behind = min(cap, min(size, header) + max(0, size - header - ram))
-        return max(before, behind) if name == "mcs" else behind
-
-    mean, most, ends = walk(one, law)
-    expected = [mean / CLONES, np.quantile(ends, 0.95), most / CLONES, np.mean(ends, axis=0)[-1]]
-    assert frame.loc["delta", list(FIGURES)].tolist() == pytest.approx(expected)
-    assert frame.loc["delta", "peak_bytes"] < told("linked").loc["delta", "peak_bytes"]
-    identity = 36 * MIB if name == "mcs" else 0  # the generic platform has no small disk of its own
-    none = told("linked", {"name": name, "ram": "0 B"})
-    plain = told("linked")
-    assert none.loc["delta"].tolist() == plain.loc["delta"].tolist()
-    assert none.loc["datastore", "end_bytes"] - plain.loc["datastore", "end_bytes"] == pytest.approx(identity)
-
-
 def test_copies_of_the_backing_count_in_the_array() -> None:
     given, one, luns = pool("linked")
     copies = backing("vsan").redundancy

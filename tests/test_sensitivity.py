@@ -19,9 +19,9 @@ from clonesim.console.sensitivity import print_sensitivity, sensitivity_json
 from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
 from clonesim.planning.assumptions import EVALUATED, Assumption, assumptions_of, varied
+from clonesim.planning.disks import disks_needed, whole_array
 from clonesim.planning.limits import limits_of
 from clonesim.planning.pool_sample import Steps, sample_pool
-from clonesim.planning.purchase import disks_needed, whole_array
 from clonesim.planning.sensitivity import Sensitivity, sensitivity, sensitivity_budget
 from clonesim.planning.sensitivity_design import RESPONSES, budget_of, simulated, smaller
 from clonesim.planning.sensitivity_figures import FIGURES, Disks, Space, between, fewest_disks, stepped

@@ -57,6 +57,7 @@ class TestTheSameBytes:
     def test_a_clone_does_not_depend_on_its_batch(self, alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         executor = Reversed()
         monkeypatch.setattr(replicates, "LEAST_JOBS", 4)
+        monkeypatch.setattr(replicates, "LEAST_GROUPS", 1)
         assert simulate(small(**THREE_LUNS), seed=0, executor=executor).hash == alone.hash
         assert [len(job.clones) for job in executor.done] == [1, 2] * 3
 

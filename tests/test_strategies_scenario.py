@@ -38,6 +38,8 @@ CONTRARY = {  # besides the kinds of clones, of which there is one
     ("persistent-disk", "profile-container"),
     ("profile-streaming", "profile-container"),
     ("application-virtualization", "app-attach"),
+    ("provisioned-streaming", "space-reclaim"),
+    ("mcs", "space-reclaim"),
 } | set(itertools.combinations(CLONES, 2))
 W7, W11 = "windows-7-office", "windows-11-office"
 ALL = ", ".join(NAMES)
@@ -277,6 +279,13 @@ MISTAKES = [
     (W7, [{"name": "refresh", "every": "7 d"}], {}, ["strategy.refresh.every='7 d': it means nothing while when is 'logoff'. Set when to 'days', or leave every out."]),
     (W7, [{"name": "refresh", "at": "02:00"}], {}, ["strategy.refresh.at='02:00': it means nothing while when is 'logoff'. Set when to 'days' or 'share' or 'nightly', or leave at out."]),
     (W7, [{"name": "refresh", "catch_up": False, "image_age": "5 d"}], {}, ["strategy.refresh.image_age='5 d': it means nothing while catch_up is false. Set catch_up to true, or leave image_age out."]),
+    (W7, [{"name": "application-virtualization", "cache_in_image": True, "cache": "1 GiB"}], {}, ["strategy.application-virtualization.cache='1 GiB': it means nothing while cache_in_image is true. Set cache_in_image to false, or leave cache out."]),
+    (W7, [{"name": "application-virtualization", "cache_in_image": True, "request": "1 MiB"}], {}, ["strategy.application-virtualization.request='1 MiB': it means nothing while cache_in_image is true. Set cache_in_image to false, or leave request out."]),
+    (W7, [{"name": "profile-container", "request": "1 KiB"}], {}, ["strategy.profile-container.request='1 KiB': allowed are 4 KiB to 8 MiB. The catalog's default is 64 KiB."]),
+    (W7, [{"name": "mcs", "block": "3 MiB"}], {"platform": {"name": "generic"}}, ["strategy.mcs.block='3 MiB': a power of two is needed. Write for example '2 MiB'."]),
+    (W7, [{"name": "provisioned-streaming", "ram": "1 MiB"}], {"platform": {"name": "generic"}}, ["strategy.provisioned-streaming.ram='1 MiB': memory is given out in blocks of 2 MiB. Raise it, lower block, or set it to '0 B' for none."]),
+    (W7, [{"name": "mcs", "at": "02:00"}], {"platform": {"name": "generic"}}, ["strategy.mcs.at='02:00': it means nothing while reboot is 'logoff'. Set reboot to 'nightly', or leave at out."]),
+    (W7, [{"name": "guest-tuning", "page_file": False, "page_disk": 2.0}], {}, ["strategy.guest-tuning.page_disk='2': it means nothing while page_file is false. Set page_file to true, or leave page_disk out."]),
     (W7, [{"name": "guest-tuning", "browser_cache": False, "browser_cache_cap": "10 MiB"}], {}, ["strategy.guest-tuning.browser_cache_cap='10 MiB': it means nothing while browser_cache is false. Set browser_cache to true, or leave browser_cache_cap out."]),
     (W7, [{"name": "guest-tuning", "defragmentation": False, "page_file": False, "prefetch": False, "search": False, "browser_cache": False}], {}, ["strategy.guest-tuning={'defragmentation': False, 'page_file': False, 'prefetch': False, 'search': False, 'browser_cache': False}: one switch at least is on. Leave one out, or drop the strategy."]),
     (W7, ["persistent-disk"], {"users": {"assignment": "floating"}}, ["strategy='persistent-disk': users are floating, and a persistent disk stays with one clone. Set users.assignment to 'dedicated', or take 'profile-container'."]),

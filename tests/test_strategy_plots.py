@@ -7,13 +7,16 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from clonesim import plots
 from clonesim.console import strategies as console
+from clonesim.planning.alternatives import alternatives
 from clonesim.planning.compare import STRATEGIES, Comparison
 from clonesim.planning.strategy_row import COLUMNS
+from clonesim.scenario.load import load_scenario
 from clonesim.scenario.strategy import parse_strategies
 from clonesim.strategy_words import (
     QUANTITIES,
@@ -72,6 +75,8 @@ def comparison(figures=FIGURES, half=HALF):
             ends = {"low": difference - width, "high": difference + width}
             rows.append({"strategy": row["strategy"], "column": column, "difference": difference} | ends)
     differences = pd.DataFrame(rows, columns=["strategy", "column", "difference", "low", "high"])
+    frame["p_outage"], frame["outage_day"] = 0.0, np.inf
+    frame["clones_per_lun"], frame["binding"] = 2, "clones simulated"
     frame.attrs["caption"] = "Two pools."
     return Comparison(frame, differences, table, str(base["strategy"]), "Two pools.")
 
@@ -107,12 +112,39 @@ def points(ax):
 
 
 def boxes(ax, names):
+    """Box of each name that is drawn; strategies with the same point and interval stand together."""
     ax.figure.canvas.draw()
     return {
         text.get_text(): text.get_window_extent()
         for text in ax.texts
-        if text.get_text().removesuffix(" (base)") in names
+        if set(text.get_text().removesuffix(" (base)").split(", ")) <= set(names)
     }
+
+
+def disjoint(found):
+    return not [(one, other) for one, other in itertools.combinations(found, 2) if overlap(found[one], found[other])]
+
+
+def overlap(one, other):
+    return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
+
+
+def drawn(plot, frame):
+    """A chart as it is saved, or as it is without axes given: as high as its names need."""
+    ax = plot(frame)
+    plt.close(ax.figure)
+    FigureCanvasAgg(ax.figure).draw()
+    return ax
+
+
+def many_figures(many, seed=3):
+    """Strategies that lie near each other, half of them with state lost, some with names of three parts."""
+    draw = np.random.default_rng(seed)
+    found = {"linked-clone": (8.0, 0.0, 0.0)}
+    for k in range(many - 1):
+        name = f"refresh+number-{k}" + ("+persistent-disk+application-virtualization" if k % 5 == 0 else "")
+        found[name] = (6.0 + 3 * draw.random(), float(draw.choice([0.0, 0.0, 60.0, 75.0, 80.0])), float(k % 2))
+    return found
 
 
 class TestPareto:
@@ -155,7 +187,10 @@ class TestPareto:
         assert len(segments) == len(FIGURES)
         assert any(line.get_linestyle() == ":" and set(line.get_xdata()) == {10.0} for line in ax.lines)
         front = next(line for line in ax.lines if line.get_label() == "not beaten by another")
-        assert front.get_xdata() == pytest.approx([4.0, 4.9])
+        heights = dict(zip(np.round(points(ax)["s"][:, 0], 6), points(ax)["s"][:, 1], strict=True))
+        assert front.get_xdata() == pytest.approx([4.0, 4.0, 4.9])  # down to refresh, along its loss, down to the next
+        assert front.get_ydata() == pytest.approx([1.0, heights[4.0], heights[4.9]])
+        assert front.get_drawstyle() == "steps-post"
         assert "linked-clone (base)" in texts(ax)
         assert any("Two pools." in text and "Student" in text for text in texts(ax))
 
@@ -168,14 +203,56 @@ class TestPareto:
             for k, name in enumerate(names[:many])
         }
         plots.plot_strategies(comparison(figures).frame, ax)
-        shown = boxes(ax, set(figures))
-        assert len(shown) == many
+        self.check_names(ax, figures)
+
+    @pytest.mark.parametrize("many", [2, 17, 25])
+    def test_names_of_strategies_near_each_other(self, many):
+        figures = many_figures(many)
+        ax = drawn(plots.plot_strategies, comparison(figures).frame)
+        self.check_names(ax, figures)
+
+    @staticmethod
+    def check_names(ax, figures):
+        shown = boxes(ax, figures)
+        names = [name for text in shown for name in text.removesuffix(" (base)").split(", ")]
+        assert sorted(names) == sorted(figures)
         outer = ax.get_window_extent()
-        for box in shown.values():
-            assert box.x0 >= outer.x0 - 1
-            assert box.x1 <= outer.x1 + 1
-        for one, other in itertools.combinations(shown.values(), 2):
-            assert min(one.y1, other.y1) - max(one.y0, other.y0) < 2 or not one.overlaps(other)
+        assert all(box.x0 >= outer.x0 - 1 and box.x1 <= outer.x1 + 1 for box in shown.values())
+        assert all(box.y0 >= outer.y0 - 1 and box.y1 <= outer.y1 + 1 for box in shown.values())
+        assert disjoint(shown)
+        assert disjoint({"title": ax.title.get_window_extent(), "legend": ax.get_legend().get_window_extent()} | shown)
+
+    def test_a_huge_interval_is_cut_and_marked(self, ax):
+        frame = comparison().frame
+        wide = frame["strategy"] == "refresh"
+        frame.loc[wide, ["storage_bytes_low", "storage_bytes_high"]] = [-90.0 * GIB, 98.0 * GIB]
+        plots.plot_strategies(frame, ax)
+        left, right = ax.get_xlim()
+        assert left >= 0
+        assert right < 20
+        tips = {line.get_marker(): line.get_xydata() for line in ax.lines if line.get_label() == "_cut"}
+        height = next(at for storage, at in points(ax)["s"] if np.isclose(storage, 4.0))
+        assert tips[4][0] == pytest.approx([left, height])  # a tip to the left
+        assert tips[5][0][1] == pytest.approx(height)
+        segments = np.concatenate([bars.lines[2][0].get_segments() for bars in ax.containers])
+        assert segments[:, :, 0].min() >= left
+        assert segments[:, :, 0].max() <= right
+        ax.clear()
+        plots.plot_strategies(comparison().frame, ax)
+        assert not [line for line in ax.lines if line.get_label() == "_cut"]
+
+    def test_who_is_not_beaten_has_a_ring(self, ax):
+        figures = FIGURES | {"mcs": FIGURES["refresh"]}  # as good as one that none beats
+        plots.plot_strategies(comparison(figures).frame, ax)
+        rings = next(line for line in ax.lines if line.get_label() == "_rings")
+        assert sorted(rings.get_xdata()) == pytest.approx([4.0, 4.0, 4.9])
+
+    def test_one_alone_is_not_beaten(self, ax):
+        figures = {"linked-clone": (5.0, 0.0, 0.0), "refresh": (6.0, 50.0, 2.0), "full-clone": (20.0, 0.0, 0.0)}
+        plots.plot_strategies(comparison(figures).frame, ax)
+        front = next(line for line in ax.lines if line.get_label() == "not beaten by another")
+        assert front.get_xdata() == pytest.approx([5.0, 5.0])
+        assert min(front.get_ydata()) == pytest.approx(min(points(ax)["o"][:, 1]))  # in the lowest row
 
     def test_one_replicate_has_no_intervals(self, ax):
         frame = comparison().frame
@@ -210,6 +287,41 @@ class TestTiers:
         assert names[0] == "disposable-disk"
         assert "linked-clone (base)" in names
         assert {"4 (-60 %)", "10", "12 (+20 %)", "9.90 (-1 %)"} <= set(texts(ax))
+
+    @pytest.mark.parametrize("many", [2, 17, 25])
+    def test_names_have_room(self, many):
+        frame = comparison(many_figures(many)).frame
+        self.check_room(drawn(plots.plot_tiers, frame))
+
+    @pytest.mark.parametrize("tiers", range(1, len(TIERS) + 1))
+    def test_title_and_legend_at_any_number_of_tiers(self, ax, tiers):
+        frame = comparison().frame
+        frame[list(TIERS)] = 0.0
+        for column in list(TIERS)[:tiers]:
+            frame[column] = frame["storage_bytes"] / tiers
+        plots.plot_tiers(frame, ax)
+        ax.figure.canvas.draw()
+        assert len(ax.get_legend().get_texts()) == tiers
+        self.check_room(ax)
+
+    @staticmethod
+    def check_room(ax):
+        names = {label.get_text(): label.get_window_extent() for label in ax.get_yticklabels()}
+        totals = {f"total {k}": text.get_window_extent() for k, text in enumerate(ax.texts[:-1])}  # the last: caption
+        title, legend = ax.title.get_window_extent(), ax.get_legend().get_window_extent()
+        assert disjoint(names | totals | {"title": title, "legend": legend})
+        assert title.y1 <= ax.figure.bbox.y1
+        assert legend.y0 >= ax.get_window_extent().y1
+
+    def test_a_huge_interval_is_cut_and_marked(self, ax):
+        frame = comparison().frame
+        wide = frame["strategy"] == "refresh"
+        frame.loc[wide, ["storage_bytes_low", "storage_bytes_high"]] = [-90.0 * GIB, 98.0 * GIB]
+        plots.plot_tiers(frame, ax)
+        assert ax.get_xlim()[0] == 0
+        assert ax.get_xlim()[1] < 20
+        tips = {line.get_marker(): line.get_xdata()[0] for line in ax.lines if line.get_label() == "_cut"}
+        assert tips == {4: 0, 5: ax.get_xlim()[1]}
 
     def test_tiers_are_those_of_a_comparison(self):
         assert set(TIERS) < set(COLUMNS)
@@ -264,10 +376,10 @@ class TestWords:
         assert strategy_verdict(comparison(), "refresh+persistent-disk") == [
             "Saves 5 GiB of storage per desktop (-50 %; 4.75 to 5.25 GiB).",
             "Adds 20 increments a day (+100 %).",
-            "Each refresh (20 per desktop in all) keeps the user's own; an hour later the delta has 1 GiB.",
+            "Each refresh keeps the user's own (20 times per desktop in all); an hour later the delta has 1 GiB.",
         ]
         told = strategy_verdict(comparison(), WEEKLY)
-        assert told[-1].startswith("Each refresh (2 per desktop in all) loses 200 MiB of the user's own")
+        assert told[-1].startswith("Each refresh loses 200 MiB of the user's own (profile and data; 2 times per desktop")
         assert strategy_verdict(comparison(), "disposable-disk") == [
             "Adds 2 GiB of storage per desktop (+20 %; 1.75 to 2.25 GiB)."
         ]
@@ -358,3 +470,86 @@ def test_json_is_json(capsys):
     assert set(read["verdicts"]) == set(FIGURES) - {"linked-clone"}
     assert len(read["samples"]) == 2 * len(FIGURES)
     assert read["catalog"]["refresh"]["saves"]
+
+
+class TestSentences:
+    """What the text says beside the differences; scenarios are real ones, figures made by hand."""
+
+    ASKED = (
+        "memory-reservation, array-dedup, space-reclaim, rebalance, refresh, refresh+thin-lun, recompose, "
+        "provisioned-streaming, mcs, instant-clone"
+    )
+
+    def found(self, more=None):
+        scenario = load_scenario("windows-10-office", pool={"days": 3, "clones": 500}, platform={"name": "generic"})
+        asked, _ = alternatives(scenario, self.ASKED, 4)
+        refreshed = {"refresh", "refresh+thin-lun", "provisioned-streaming", "mcs", "instant-clone"}
+        figures = {one.label: (4.0, 30.0, 3.0) if one.label in refreshed else (8.0, 0.0, 0.0) for one in asked}
+        figures["memory-reservation"] = (5.0, 0.0, 0.0)
+        figures["recompose"] = (7.0, 0.0, 0.0)
+        made = comparison(figures)
+        samples = made.samples.copy()
+        for frame in (samples, made.frame):
+            frame[["cache_full", "reclaimed_bytes"]] = 0.0
+            for (label, column), value in (more or {}).items():
+                frame.loc[frame["strategy"] == label, column] = value
+        scenarios = {one.label: one.asked for one in asked}
+        return Comparison(made.frame, made.differences, samples, made.base, made.label, scenarios=scenarios)
+
+    def test_nothing_measurable_is_one_line(self, capsys):
+        out = printed(capsys, self.found())
+        assert "\nspace-reclaim: Changes nothing: gave back no space (every 7 d, above 1 GiB).\n" in out
+        assert "\nrebalance: Changes nothing: no rebalance (every 30 d) within the run of 3 d.\n" in out
+
+    def test_as_another(self):
+        assert console.sentences(self.found(), "refresh+thin-lun") == [
+            "As refresh in every figure (the peak in the array within 1 %)."
+        ]
+        other = self.found({("refresh+thin-lun", "luns_needed"): 9.0})
+        assert not console.sentences(other, "refresh+thin-lun")[0].startswith("As ")
+
+    def test_what_only_the_array_feels(self):
+        found = self.found({("array-dedup", "array_peak_bytes"): 0.75})
+        first, second = console.sentences(found, "array-dedup")
+        assert first == "Changes nothing measurable but in the array."
+        assert "(-25 % against linked-clone; " in second
+        assert "assumed" in second
+        assert "which the storage above does not count" in second
+
+    def test_not_due(self):
+        found = self.found()
+        assert "No recompose (every 30 d) within the run of 3 d." in console.sentences(found, "recompose")
+        last = console.verdict(found)[-1]
+        assert last == "Not set back within the run, so what they empty and lose is not counted: rebalance, recompose."
+        moved = self.found({("rebalance", "refreshes"): 0.25})
+        told = console.sentences(moved, "rebalance")
+        assert "Moves in the run: 0.250 per desktop (125 of 500 desktops), each made anew." in told
+        assert not [text for text in told if text.startswith("No rebalance")]
+
+    @pytest.mark.parametrize("label", ["provisioned-streaming", "mcs"])
+    def test_memory_of_caches(self, label):
+        told = " ".join(console.sentences(self.found(), label))
+        assert "256 MiB per desktop for the write cache (125 GiB for 500 desktops); hosts needed: " in told
+        assert ("Streaming servers are not counted." in told) == (label == "provisioned-streaming")
+
+    def test_memory_that_is_reserved_and_of_parents(self):
+        found = self.found()
+        memory = found.scenarios["linked-clone"].guest.memory
+        told = " ".join(console.sentences(found, "memory-reservation"))
+        assert f"{memory // GIB} GiB per desktop reserved (" in told
+        assert "on each host for the parent" in " ".join(console.sentences(found, "instant-clone"))
+        assert "Memory of the hosts" not in " ".join(console.sentences(found, "refresh"))
+
+    def test_reclaimed_and_full_caches(self):
+        more = {("space-reclaim", "reclaimed_bytes"): 2.0 * GIB, ("space-reclaim", "reclaim_written_bytes"): 3.0 * MIB}
+        told = console.sentences(self.found(more | {("mcs", "cache_full"): 0.5}), "space-reclaim")
+        assert "Gives back 2 GiB per desktop in all, for 3 MiB of writes." in told
+        told = console.sentences(self.found({("mcs", "cache_full"): 0.5}), "mcs")
+        assert "On 50 % of the desktops the cache's disk is too small." in told
+
+    def test_who_is_not_beaten(self):
+        told = console.verdict(comparison())[-1]
+        assert told == (
+            "Not beaten in storage and state lost together, by the means: refresh (4 GiB, 50 MiB lost); "
+            f"{LONG} (4.90 GiB, nothing lost)."
+        )

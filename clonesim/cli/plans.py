@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from clonesim.cli.root import app
-from clonesim.cli.shared import SCENARIO_HELP, SET_HELP, Json, Out, Tables, example, print_json, writable
+from clonesim.cli.shared import (
+    Json,
+    Out,
+    Processes,
+    Replicates,
+    Scenario,
+    Seed,
+    Settings,
+    Tables,
+    checked,
+    example,
+    print_json,
+    print_saved,
+    save,
+)
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Scenario = Annotated[str, typer.Argument(help=SCENARIO_HELP)]
-Settings = Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)]
 Limits = Annotated[list[str] | None, typer.Option("--limit", help="Such as lock_wait='5 ms' or clones=none; repeat.")]
-Replicates = Annotated[int, typer.Option(help="How often the whole pool is drawn anew.")]
-Processes = Annotated[int | None, typer.Option(help="Processes to start; by default one per core.")]
-Seed = Annotated[int, typer.Option(help="Seed of every draw.")]
 
 
 @app.command(
@@ -198,27 +204,3 @@ def _number(text: str) -> Any:
         except ValueError:
             continue
     return text
-
-
-def checked(out: Path | None, tables: str) -> Path | None:
-    """Folder that can be written, and a known format of tables."""
-    from clonesim.pool.run_files import check_table_format
-
-    check_table_format(tables)
-    return writable(out)
-
-
-def save(
-    folder: Path, tables: str, frames: dict[str, pd.DataFrame], scenario: dict[str, Any], told: dict[str, Any]
-) -> list[Path]:
-    """Write tables and run.json."""
-    from clonesim.pool.run_files import save_run
-
-    return save_run(folder, tables, frames, {"scenario": scenario}, told)
-
-
-def print_saved(saved: list[Path]) -> None:
-    """Tell what was written."""
-    from clonesim.console import text
-
-    text.print_saved(saved)

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clonesim.cli.root import app
-from clonesim.cli.shared import SCENARIO_HELP, SET_HELP, Json, Out, Tables, example, print_json, writable
+from clonesim.cli.shared import (
+    SCENARIO_HELP,
+    Json,
+    Out,
+    Processes,
+    Replicates,
+    Seed,
+    Settings,
+    Tables,
+    checked,
+    example,
+    print_json,
+    writable,
+)
 
 if TYPE_CHECKING:
     from clonesim.ingest import Trace
@@ -27,11 +40,11 @@ TRACE_HELP = "Block trace of one desktop (its kind is found from the content), o
 )
 def run(
     scenario: Annotated[str | None, typer.Argument(help=SCENARIO_HELP)] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)] = None,
-    replicates: Annotated[int, typer.Option(help="How often the whole pool is drawn anew.")] = 1,
+    settings: Settings = None,
+    replicates: Replicates = 1,
     band: Annotated[str, typer.Option(help="Clones under every policy: a number, 'full' or 'none'.")] = "50",
-    processes: Annotated[int | None, typer.Option(help="Processes to start; by default one per core.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    processes: Processes = None,
+    seed: Seed = 0,
     out: Out = None,
     tables: Tables = "parquet",
     as_json: Json = False,
@@ -49,9 +62,7 @@ def run(
 ) -> None:
     """Simulate a pool of desktops, or a trace on every clone."""
     from clonesim.errors import ParameterError
-    from clonesim.pool.run_files import check_table_format
 
-    check_table_format(tables)
     asked: dict[str, Any] = {"clones": clones, "luns": luns, "hosts": hosts, "format": delta_format, "window": window}
     asked |= {"interval": interval, "hold": hold, "capacity": capacity, "device": device}
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -59,7 +70,7 @@ def run(
         if scenario is not None or settings:
             allowed = "a trace says what every clone does, so there is no scenario"
             raise ParameterError("trace", trace, allowed, "Leave out --trace, or the scenario and --set.")
-        _run_trace(trace, asked, seed, writable(out), tables, skip_bad_rows, as_json)
+        _run_trace(trace, asked, seed, checked(out, tables), tables, skip_bad_rows, as_json)
         return
     if asked or skip_bad_rows:
         name = next(iter(asked), "skip-bad-rows")
@@ -111,7 +122,7 @@ def _run_pool(
 
     given = load_scenario(scenario, set=settings)
     sample = pool.band_sample(band)
-    folder = writable(out)
+    folder = checked(out, tables)
     with pool_console.bars() as bars:
         result = pool.simulate_with_band(given, seed, replicates, sample, processes, bars)
     saved: list[Path] = []

@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 
 from clonesim.cli.root import app
-from clonesim.cli.shared import SCENARIO_HELP, SET_HELP, Json, example, print_json
+from clonesim.cli.shared import Json, Scenario, Settings, example, print_json
 
 
 @app.command(
     epilog=example('clonesim init windows-7-office --set pool.clones=64 --set guest.disk="60 GiB" --out my.toml')
 )
 def init(
-    scenario: Annotated[str, typer.Argument(help=SCENARIO_HELP)] = "windows-11-office",
-    settings: Annotated[list[str] | None, typer.Option("--set", help=SET_HELP)] = None,
+    scenario: Scenario = "windows-11-office",
+    settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; without it the text is printed.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Json = False,

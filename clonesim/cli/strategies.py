@@ -7,14 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
-from clonesim.cli.plans import Processes, Scenario, Seed, Settings, checked, print_saved, save
 from clonesim.cli.root import app
-from clonesim.cli.shared import Json, Out, Tables, example, print_json
+from clonesim.cli.shared import (
+    Json,
+    Out,
+    Processes,
+    Scenario,
+    Seed,
+    Settings,
+    Tables,
+    checked,
+    example,
+    print_json,
+    print_saved,
+    save,
+)
 
 STRATEGIES_HELP = "Alternatives such as 'refresh, refresh+persistent-disk, refresh(when=days; every=7 d)'."
 Strategies = Annotated[str | None, typer.Option("--strategies", help=STRATEGIES_HELP)]
 Replicates = Annotated[int, typer.Option(help="Pools to draw; all strategies face the same ones.")]
 Clones = Annotated[int, typer.Option(help="Clones of each pool that is drawn.")]
+RESUME_HELP = "Folder that keeps each strategy's figures; what lies there already is not simulated again."
+Resume = Annotated[Path | None, typer.Option("--resume", help=RESUME_HELP)]
 
 
 @app.command(
@@ -31,6 +45,7 @@ def compare(
     clones: Clones = 50,
     processes: Processes = None,
     seed: Seed = 0,
+    resume: Resume = None,
     out: Out = None,
     tables: Tables = "parquet",
     as_json: Json = False,
@@ -39,12 +54,13 @@ def compare(
     from clonesim.console import strategies as console
 
     folder = checked(out, tables)
-    given, found = _compared(scenario, settings, strategies, replicates, clones, processes, seed)
+    given, found = _compared(scenario, settings, strategies, replicates, clones, processes, seed, resume)
     saved: list[Path] = []
     if folder:
         from clonesim import plots
 
         frames = {"strategies": found.frame, "differences": found.differences, "samples": found.samples}
+        frames["break_even"] = found.break_even
         saved = save(folder, tables, frames, given.to_dict(), {"caption": found.label})
         saved += plots.save_comparison(found, folder)
     if as_json:
@@ -74,6 +90,7 @@ def cost(
     clones: Clones = 50,
     processes: Processes = None,
     seed: Seed = 0,
+    resume: Resume = None,
     out: Out = None,
     tables: Tables = "csv",
     as_json: Json = False,
@@ -86,7 +103,7 @@ def cost(
 
     listed = prices_of(prices, off=tuple(off or ()))
     folder = checked(out, tables)
-    given, found = _compared(scenario, settings, strategies, replicates, clones, processes, seed)
+    given, found = _compared(scenario, settings, strategies, replicates, clones, processes, seed, resume)
     quantities = strategy_quantities(found, given)
     paid = cost_of(quantities, listed, years, rate)
     saved: list[Path] = []
@@ -181,6 +198,7 @@ def _compared(
     clones: int,
     processes: int | None,
     seed: int,
+    resume: Path | None,
 ) -> tuple[Any, Any]:
     from clonesim.console.pool import bars
     from clonesim.planning.compare import STRATEGIES, compare
@@ -196,5 +214,6 @@ def _compared(
             clones=clones,
             processes=processes,
             progress=progress,
+            resume=resume,
         )
         return given, found

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clonesim.console.text import gib, percent, print_table
+from clonesim.console.text import gib, percent, print_table, say
 from clonesim.planning.density import NOTHING
 from clonesim.words import (
     METRICS,
@@ -48,7 +47,7 @@ HEADS = {  # of the table over numbers of clones; the units are those of `METRIC
 
 def print_density(plan: Density) -> None:
     """Verdict, limits at the largest number of clones, all limits over the numbers, storms, and the classic rules."""
-    _say("How many clones one LUN takes", density_verdict(plan))
+    say("How many clones one LUN takes", density_verdict(plan))
     _print_limits(plan)
     _print_numbers(plan)
     if len(plan.storms):
@@ -58,7 +57,7 @@ def print_density(plan: Density) -> None:
 
 def print_size(bought: Size) -> None:
     """Verdict, the purchase with intervals, what being wrong costs, and what moves it."""
-    _say("What to buy", size_verdict(bought))
+    say("What to buy", size_verdict(bought))
     rows = []
     for row in bought.frame.to_dict("records"):
         value, ends = figure(row["value"], row["unit"]), between(row["low"], row["high"], row["unit"])
@@ -83,7 +82,7 @@ def print_hosts(failures: pd.DataFrame, made: Cluster, needed: HostsNeeded | Non
     needed : HostsNeeded, optional
         What `hosts_needed` says, told below the table.
     """
-    _say("Hosts that fail", hosts_verdict(failures))
+    say("Hosts that fail", hosts_verdict(failures))
     rows = [
         [
             str(row["failures"]),
@@ -155,16 +154,6 @@ def hosts_json(failures: pd.DataFrame, made: Cluster, needed: HostsNeeded | None
         "failures": failures.to_dict("records"),
     }
     return found | ({} if needed is None else {"needed": asdict(needed)})
-
-
-def _say(title: str, sentences: Sequence[str]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(title, markup=False, style="bold")
-    for sentence in sentences:
-        console.print(sentence, markup=False)
-    console.print()
 
 
 def _print_limits(plan: Density) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clonesim.console.text import print_table
+from clonesim.console.text import print_table, say
 from clonesim.sensitivity_words import interval_text, sensitivity_verdict, share_text, told
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ def print_budget(cost: Budget) -> None:
 
 def print_sensitivity(found: Sensitivity) -> None:
     """Verdict, and a row per assumption: its shares of the variance, and what it does by itself."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print("Which assumption moves the answer most", markup=False, style="bold")
-    for sentence in sensitivity_verdict(found):
-        console.print(sentence, markup=False)
-    console.print()
+    say("Which assumption moves the answer most", sensitivity_verdict(found))
     rows = []
     for row in found.frame.to_dict("records"):
         ends = [f"{told(row[f'at_{end}'], found.unit)}\n{row[end]}" for end in ("lower", "higher")]

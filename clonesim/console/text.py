@@ -92,6 +92,15 @@ def print_saved(paths: Sequence[Path]) -> None:
         )
 
 
+def say(title: str, sentences: Iterable[str]) -> None:
+    """Print a verdict: its title, and a line for each sentence."""
+    console = Console(highlight=False)
+    console.print(title, markup=False, style="bold")
+    for sentence in sentences:
+        console.print(sentence, markup=False)
+    console.print()
+
+
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], notes: Sequence[str] = (), texts: int = 1
 ) -> None:

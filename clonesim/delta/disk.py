@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clonesim.delta import law_kernel as k
 from clonesim.delta import qcow2_kernel as q
+from clonesim.delta import reclaim_kernel as reclaim
 from clonesim.delta.formats import Law, law
 from clonesim.errors import ParameterError
 from clonesim.ops import BlockOp, Requests
@@ -187,6 +188,53 @@ class Delta:
             k.clear_touched(self._sectors, self._sector_regions, self._sector_listed, count, k.SECTOR_REGION)
         self._create()
 
+    def held_in(self, ranges: Int64) -> int:
+        """Grains held that lie wholly inside some byte ranges of the disk, as an (n, 2) array that is in order."""
+        return int(reclaim.held_in(_flat_ranges(ranges), self._p, self._bits, False))
+
+    def reclaimable(self, ranges: Int64) -> int:
+        """By how much the file would shrink, or be emptied out, if `reclaim` took these ranges. [B]"""
+        ranges = _flat_ranges(ranges)
+        unused = self.held_in(ranges)
+        if self._qcow2:
+            return unused * self.law.grain
+        s, bits = self._s.copy(), self._bits
+        s[k.GRAINS] -= unused
+        last = self._p[k.P_LAST] << self._p[k.P_GRAIN]  # its bit is all that the law looks at
+        if ranges.size and ranges[-1, 0] <= last and self.held_in(np.array([[last, ranges[-1, 1]]])):
+            bits = np.zeros_like(bits)
+        k.cut_file(s, self._p, bits)
+        return self.file_bytes - int(s[k.FILE])
+
+    def reclaim(self, ranges: Int64) -> int:
+        """Let go of all grains that lie wholly inside some byte ranges, and compact the file.
+
+        What discards do in this format does not matter: this is the job that wipes and shrinks. The file then has the
+        size that the format's law says for what is left, in whole growth steps; tables that were made stay. A qcow2
+        file keeps its length, and gives up clusters as after a discard.
+
+        Parameters
+        ----------
+        ranges : (n, 2) int64 array
+            Start and end of what the guest does not use, in order, apart from each other. [B]
+
+        Returns
+        -------
+        int
+            Grains that were let go of.
+        """
+        ranges = _flat_ranges(ranges)
+        if self._qcow2:
+            before, count = self.grains, len(ranges)
+            at = self._at_s[max(self._s[k.GROWN] - 1, 0)]
+            start, length = np.ascontiguousarray(ranges[:, 0]), np.ascontiguousarray(ranges[:, 1] - ranges[:, 0])
+            self._run(np.full(count, at), np.full(count, BlockOp.DISCARD, np.uint8), start, length)
+            return before - self.grains
+        found = int(reclaim.held_in(ranges, self._p, self._bits, True))
+        self._s[k.GRAINS] -= found
+        k.cut_file(self._s, self._p, self._bits)
+        return found
+
     @property
     def file_bytes(self) -> int:
         """Length of the delta file, or what the pool gave to it. [B]"""
@@ -277,7 +325,7 @@ class Delta:
         seconds = np.atleast_1d(np.asarray(at, np.float64))
         if seconds.ndim != 1 or np.isnan(seconds).any():
             raise ParameterError("at", at, "a list of seconds is needed", "Write for example at=[600, 1200].")
-        last = np.where(seconds == np.floor(seconds), np.nextafter(seconds + 1, -np.inf), seconds)
+        last = last_moments(seconds)
         rows = self._rows_at(last) if self._kept is None else self._replayed_at(last)
         data = {name: rows[:, word] for name, word in zip(COLUMNS, _ORDER, strict=True)}
         frame = pd.DataFrame({"time_s": seconds, **data})
@@ -341,6 +389,11 @@ class Delta:
         return f"Delta({self.format!r}, {format_size(self.capacity)!r}: {self.grains} grains, file {size})"
 
 
+def last_moments(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Last moment that counts for a row of `Delta.table`: a whole second counts to its end."""
+    return np.where(seconds == np.floor(seconds), np.nextafter(seconds + 1, -np.inf), seconds)
+
+
 def _parameter_words(rule: Law, track_unique: bool) -> Int64:
     p = np.zeros(k.PARAMETERS, np.int64)
     shared = rule.grain == SECTOR and rule.discard == k.IGNORE
@@ -371,6 +424,10 @@ def _flat(values: NDArray[Any], dtype: type) -> NDArray[Any]:
     if flags is not None and values.dtype == dtype and flags.c_contiguous and flags.writeable:
         return values
     return np.require(values, dtype, ["C", "W"])
+
+
+def _flat_ranges(ranges: Int64) -> Int64:
+    return np.ascontiguousarray(ranges, np.int64).reshape(-1, 2)
 
 
 def _doubled(values: NDArray[Any]) -> NDArray[Any]:

@@ -186,6 +186,12 @@ def in_use(s, p, bits):
 def create_law(s, p, bits):
     """State of a new delta; the bits are clear."""
     s[:] = 0
+    cut_file(s, p, bits)
+
+
+@njit(cache=True)
+def cut_file(s, p, bits):
+    """Bring the file to the size that what is held needs, in whole growth steps."""
     s[FILE] = in_use(s, p, bits)
     if p[P_STEP]:
         steps = (s[FILE] - p[P_HEADER] + p[P_STEP] - 1) // p[P_STEP]

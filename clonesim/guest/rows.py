@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clonesim.guest.draws import Floats, Ints
 from clonesim.guest.write_sources import Source
-from clonesim.ops import OPS_DTYPE, FileOp
+from clonesim.ops import OPS_DTYPE, FileOp, take
 
 FILE_PAGE = 4096  # bytes of a page of a file
 
@@ -81,8 +81,7 @@ class Rows:
             rows["source"], rows["op"], rows["time_s"] = source, op, time_s
             rows["file"], rows["offset"], rows["length"] = file, offset, length
             at += time_s.size
-        words = ops.view(np.int64).reshape(ops.size, OPS_DTYPE.itemsize // 8)  # whole rows move faster than records
-        return words.take(self._order(ops["time_s"]), axis=0).reshape(-1).view(OPS_DTYPE)
+        return take(ops, self._order(ops["time_s"]))
 
     def reads(self) -> Reads:
         """All reads before the horizon, in order of time."""

@@ -171,6 +171,12 @@ class Volume:
         return int(np.count_nonzero(~bits[1:] & bits[:-1])) + int(not bits[0])
 
     @property
+    def bitmap_words(self) -> NDArray[np.int64]:
+        """A view of the bitmap's words, 64 clusters each, the lowest bit first; what lies behind the end is in use."""
+        first = int(self._arena[a.REGION + 2 * a.R_BITMAP])
+        return self._arena[first : first - (-self.clusters // 64)]
+
+    @property
     def bitmap(self) -> NDArray[np.bool_]:
         """Which clusters are allocated or wait for their checkpoint. (clusters,) bool array."""
         return bits_of(self._arena, a.R_BITMAP, self.clusters).view(np.bool_)

@@ -6,6 +6,7 @@ docs/array-model.md derives it and says what is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,25 +89,29 @@ def latency(
     -----
     An interval without I/O gets the latency of the idle array, for as many reads as writes.
     """
-    reads, writes, read_rate, write_rate, hits = checked_rates(
-        reads_per_s, writes_per_s, read_bytes_per_s, write_bytes_per_s, read_hits
-    )
-    commands = check_outstanding(outstanding)
-    total = reads + writes
-    idle = total == 0
-    per = np.where(idle, 1.0, total)
-    share = np.where(idle, 0.5, reads / per)
-    mix = _mix(array, share, 1 - share, read_rate / per, write_rate / per, hits)
-    each = _unit_load(array, mix, commands)
-    most = commands * each  # Little: places / highest rate
-    full = total * each > 1.0
-    mean, p95 = _open(array, mix, np.minimum(total, 1 / each))
+    rates = checked_rates(reads_per_s, writes_per_s, read_bytes_per_s, write_bytes_per_s, read_hits)
+    state = _State.of(array, rates, check_outstanding(outstanding))
+    p95 = np.where(state.full, np.inf, state.queue.p95_s(array, state.mix))
     return Latency(
-        np.where(full, most, np.minimum(mean, most)),
-        _held(array, mix, commands, np.where(full, np.inf, p95), most),
-        np.minimum(total * each, 1.0),
-        full,
+        state.mean_s,
+        _held(array, state.mix, state.commands, p95, state.most_s),
+        np.minimum(state.load, 1.0),
+        state.full,
     )
+
+
+def mean_latency(
+    array: ArrayModel,
+    reads_per_s: ArrayLike,
+    writes_per_s: ArrayLike,
+    outstanding: int,
+    read_bytes_per_s: ArrayLike | None = None,
+    write_bytes_per_s: ArrayLike | None = None,
+    read_hits: ArrayLike = 0.0,
+) -> Floats:
+    """Mean of `latency`, to the last bit, without its 95th percentile, which takes most of the time. [s]"""
+    rates = checked_rates(reads_per_s, writes_per_s, read_bytes_per_s, write_bytes_per_s, read_hits)
+    return _State.of(array, rates, check_outstanding(outstanding)).mean_s
 
 
 def unit_load(
@@ -149,6 +154,75 @@ def _mix(array: ArrayModel, reads: Floats, writes: Floats, read_rate: Floats, wr
     return _Mix(from_disks, writes, service, commands, part, front)
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenQueue:
+    """The array as an open queue: times of each interval's commands."""
+
+    waits: Floats  # probability that a disk command waits
+    waiting_s: Floats  # of a command that waits, exponential
+    disk_s: Floats  # mean response of a disk
+    front_s: Floats  # mean response of the controller's queue
+    mean_s: Floats
+
+    @classmethod
+    def of(cls, array: ArrayModel, mix: _Mix, rate: Floats) -> Self:
+        load = np.minimum(rate * mix.disk_load(array), NEARLY)
+        waits = erlang_c(array.channels, load)
+        waiting_s = mix.service_s / (array.channels * (1 - load))
+        disk_s = mix.service_s + waits * waiting_s
+        front_s = mix.front_s / (1 - np.minimum(rate * mix.front_s, NEARLY))
+        mean_s = array.controller_latency_s + front_s + disk_s * (mix.reads + _synchronous(array, mix))
+        return cls(waits, waiting_s, disk_s, front_s, mean_s)
+
+    def p95_s(self, array: ArrayModel, mix: _Mix) -> Floats:
+        """95th percentile of the response."""
+        front_s, waits = self.front_s, self.waits
+        written = np.zeros_like(mix.writes) if array.write_back else mix.writes
+        parts = [
+            (1 - mix.reads - written, *sum_tail([front_s])),
+            (mix.reads * (1 - waits), *sum_tail([front_s, mix.service_s])),
+            (mix.reads * waits, *sum_tail([front_s, mix.service_s, self.waiting_s])),
+        ]
+        if not array.write_back:
+            steps = [self.disk_s / k for k in range(1, array.write_width + 1)] * array.phases
+            parts.append((written, *sum_tail([front_s, *steps])))
+        return array.controller_latency_s + quantile(parts, SHARE)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The array at given rates, at most `commands` in it."""
+
+    mix: _Mix
+    commands: int
+    load: Floats  # asked rate over the highest that this mix reaches
+    most_s: Floats  # Little: places / highest rate
+    queue: _OpenQueue
+
+    @classmethod
+    def of(cls, array: ArrayModel, rates: tuple[Floats, ...], commands: int) -> Self:
+        """Of rates that `checked_rates` gave."""
+        reads, writes, read_rate, write_rate, hits = rates
+        total = reads + writes
+        idle = total == 0
+        per = np.where(idle, 1.0, total)
+        share = np.where(idle, 0.5, reads / per)
+        mix = _mix(array, share, 1 - share, read_rate / per, write_rate / per, hits)
+        each = _unit_load(array, mix, commands)
+        queue = _OpenQueue.of(array, mix, np.minimum(total, 1 / each))
+        return cls(mix, commands, total * each, commands * each, queue)
+
+    @property
+    def full(self) -> NDArray[np.bool_]:
+        """Whether more is asked than the array reaches."""
+        return self.load > 1.0
+
+    @property
+    def mean_s(self) -> Floats:
+        """Mean response."""
+        return np.where(self.full, self.most_s, np.minimum(self.queue.mean_s, self.most_s))
+
+
 def _harmonic(width: int) -> float:
     """Mean of the largest of so many exponential times of mean 1."""
     return sum(1 / k for k in range(1, width + 1))
@@ -180,29 +254,9 @@ def _held(array: ArrayModel, mix: _Mix, commands: int, p95: Floats, most: Floats
     over = p95 > bound
     if over.any():
         rows = _Mix(*(getattr(mix, name)[over] for name in _Mix.__slots__))
-        alone = _open(array, rows, np.zeros(int(over.sum())))[1]
+        alone = _OpenQueue.of(array, rows, np.zeros(int(over.sum()))).p95_s(array, rows)
         bound[over] = np.minimum(p95[over], np.maximum(alone, bound[over]))
     return np.where(over, bound, p95)
-
-
-def _open(array: ArrayModel, mix: _Mix, rate: Floats) -> tuple[Floats, Floats]:
-    """Mean and 95th percentile of the open queue."""
-    load = np.minimum(rate * mix.disk_load(array), NEARLY)
-    waits = erlang_c(array.channels, load)
-    waiting_s = mix.service_s / (array.channels * (1 - load))  # of a command that waits, exponential
-    disk_s = mix.service_s + waits * waiting_s
-    front_s = mix.front_s / (1 - np.minimum(rate * mix.front_s, NEARLY))
-    mean = array.controller_latency_s + front_s + disk_s * (mix.reads + _synchronous(array, mix))
-    written = np.zeros_like(mix.writes) if array.write_back else mix.writes
-    parts = [
-        (1 - mix.reads - written, *sum_tail([front_s])),
-        (mix.reads * (1 - waits), *sum_tail([front_s, mix.service_s])),
-        (mix.reads * waits, *sum_tail([front_s, mix.service_s, waiting_s])),
-    ]
-    if not array.write_back:
-        steps = [disk_s / k for k in range(1, array.write_width + 1)] * array.phases
-        parts.append((written, *sum_tail([front_s, *steps])))
-    return mean, array.controller_latency_s + quantile(parts, SHARE)
 
 
 def _gamma_quantile(shape: float) -> float:

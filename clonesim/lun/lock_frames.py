@@ -20,6 +20,10 @@ from clonesim.lun.lock_model import DISTRIBUTIONS, NS, LockModel
 
 ALL = -1  # the `host` of the rows that take all hosts together
 SHARES = {"wait_p50_s": 0.5, "wait_p95_s": 0.95, "wait_p99_s": 0.99, "wait_max_s": 1.0}
+COUNTERS = (
+    *("time_s", "end_s", "host", "requests", "reservations", "resv_per_s", "conflicts", "cons_per_s", "ats"),
+    *("miscompares", "reserved_fraction", *SHARES, "failed"),
+)
 NEEDED = ("time_s", "host", "hold_s", "wait_s", "retries", "failed")
 
 Floats = NDArray[np.float64]
@@ -72,40 +76,41 @@ def counters(run: ServedLocks, interval_s: float | None = None, end_s: float | N
     end_ns = run.last_ns if end_s is None else _span(end_s, "end_s")
     step_ns = max(end_ns, 1) if interval_s is None else _span(interval_s, "interval_s")
     borders = np.append(np.arange(0, max(end_ns, 1), step_ns, dtype=np.int64), np.int64(max(end_ns, 1)))
-    conflicts = run.conflicts()
-    parts = []
-    for host in [*np.unique(run.host).tolist(), ALL]:
-        part = traffic(run, borders, conflicts, None if host == ALL else host)
-        length_s = np.diff(borders) / NS
-        part.insert(0, "time_s", borders[:-1] / NS)
-        part.insert(1, "end_s", borders[1:] / NS)
-        part.insert(2, "host", host)
-        part.insert(5, "resv_per_s", part["reservations"] / length_s)
-        part.insert(7, "cons_per_s", part["conflicts"] / length_s)
-        parts.append(part)
-    return pd.concat(parts).sort_values("time_s", kind="stable", ignore_index=True)
+    conflicts, length_s = run.conflicts(), np.diff(borders) / NS
+    hosts = [*np.unique(run.host).tolist(), ALL]
+    parts = [_traffic(run, borders, conflicts, None if host == ALL else host) for host in hosts]
+    for host, part in zip(hosts, parts, strict=True):
+        part["time_s"], part["end_s"] = borders[:-1] / NS, borders[1:] / NS
+        part["host"] = np.full(length_s.size, host, np.int64)
+        part["resv_per_s"], part["cons_per_s"] = part["reservations"] / length_s, part["conflicts"] / length_s
+    return pd.DataFrame({name: np.stack([part[name] for part in parts], axis=1).reshape(-1) for name in COUNTERS})
 
 
-def traffic(run: ServedLocks, borders: Ints, conflicts: Conflicts, host: int | None = None) -> pd.DataFrame:
-    """Lock traffic of one host, or of all, between borders of time [ns]; columns as `lock_counters` has them."""
+def traffic(run: ServedLocks, borders: Ints, conflicts: Conflicts) -> pd.DataFrame:
+    """Lock traffic of all hosts together between borders of time [ns]; columns as `lock_counters` has them."""
+    return pd.DataFrame(_traffic(run, borders, conflicts))
+
+
+def _traffic(
+    run: ServedLocks, borders: Ints, conflicts: Conflicts, host: int | None = None
+) -> dict[str, Ints | Floats]:
+    """The same of one host, or of all, column by column."""
     conflict_ns, row, reserved = conflicts
     mine = np.ones(run.host.size, bool) if host is None else run.host == host
-    locks, met = mine & ~run.failed, mine[row]
-    grants = run.grant_ns[locks & run.reserved]
-    spans = Spans.of(grants, run.hold_ns[locks & run.reserved])
-    waits = quantiles(run.wait_ns[mine] / NS, np.searchsorted(run.time_ns[mine], borders), tuple(SHARES.values()))
-    return pd.DataFrame(
-        {
-            "requests": _count(run.time_ns[mine], borders),
-            "reservations": _count(grants, borders),
-            "conflicts": _count(conflict_ns[met & reserved], borders),
-            "ats": _count(run.grant_ns[locks & ~run.reserved], borders),
-            "miscompares": _count(conflict_ns[met & ~reserved], borders),
-            "reserved_fraction": np.diff(spans.before(borders)) / np.diff(borders),
-            **dict(zip(SHARES, waits, strict=True)),
-            "failed": _count(run.time_ns[mine & run.failed], borders),
-        }
-    )
+    time_ns, locks, met = run.time_ns[mine], mine & ~run.failed, mine[row]
+    under = locks & run.reserved
+    spans = Spans.of(run.grant_ns[under], run.hold_ns[under])
+    waits = quantiles(run.wait_ns[mine] / NS, np.searchsorted(time_ns, borders), tuple(SHARES.values()))
+    return {
+        "requests": _count(time_ns, borders),
+        "reservations": _count(spans.start, borders),
+        "conflicts": _count(conflict_ns[met & reserved], borders),
+        "ats": _count(np.sort(run.grant_ns[locks & ~run.reserved]), borders),
+        "miscompares": _count(conflict_ns[met & ~reserved], borders),
+        "reserved_fraction": np.diff(spans.before(borders)) / np.diff(borders),
+        **dict(zip(SHARES, waits, strict=True)),
+        "failed": _count(time_ns[run.failed[mine]], borders),
+    }
 
 
 def retries_histogram(served: pd.DataFrame) -> pd.DataFrame:
@@ -338,7 +343,8 @@ class Spans:
 
 
 def _count(times: Ints, borders: Ints) -> Ints:
-    return np.diff(np.searchsorted(np.sort(times), borders, side="left")).astype(np.int64)
+    """How many of the times, which are in order, lie between the borders."""
+    return np.diff(np.searchsorted(times, borders, side="left")).astype(np.int64)
 
 
 def _span(seconds: float, name: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -140,7 +141,7 @@ def _serve(
     return ClosedWaits(asked_ns, wait_ns, hold_ns, retries, failed)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LockRun:
     """What the locks of one LUN did; made by `run_locks`.
 
@@ -177,6 +178,10 @@ class LockRun:
 
     def served(self) -> ServedLocks:
         """The same in order of the times at which requests were made, for the frames of locks."""
+        return self._in_order
+
+    @cached_property
+    def _in_order(self) -> ServedLocks:
         return _served(self.requests, self.locks.model, self.waits)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from clonesim.scenario import catalog
 
 Ints = NDArray[np.int64]
 READS, WRITES, READ_BYTES, WRITE_BYTES, DELTA_READS = range(5)  # columns of a LUN's demand by the minute
+COUNTS = ("reads", "writes", "read_bytes", "write_bytes")  # of an ArrayDemand: what adds up
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,14 @@ def replica_demand(demand: Ints, hits: ReplicaHits) -> ArrayDemand:
     nothing = np.zeros_like(left)
     read_bytes = np.rint(demand[:, READ_BYTES] * part).astype(np.int64)
     return ArrayDemand(left, nothing, read_bytes, nothing.copy(), np.full(len(left), hits.array_hits))
+
+
+def together(demands: Sequence[ArrayDemand]) -> ArrayDemand:
+    """What reaches the array of several LUNs, or of several kinds of I/O, of the same minutes."""
+    reads, writes, read_bytes, write_bytes = (sum(getattr(each, name) for each in demands) for name in COUNTS)
+    served = sum(each.reads * each.read_hits for each in demands)
+    hits = np.minimum(1.0, np.divide(served, reads, out=np.zeros(len(reads)), where=reads > 0))
+    return ArrayDemand(reads, writes, read_bytes, write_bytes, hits)
 
 
 def _past_the_hosts(reads: Ints, host_share: float) -> Ints:

@@ -127,32 +127,37 @@ def heartbeat_frame(run: LockRun, hosts: int, minutes: int | None = None) -> pd.
     interval_s, alarm_s, lease_s = (
         catalog.value(TOPIC, f"heartbeat.{name}") for name in ("interval", "alarm", "lease")
     )
-    beats = 60 / interval_s
-    backoff_s = run.locks.model.backoff_ns / NS
-    rows = []
+    limits = [_attempts(limit_s - latency, run.locks.model.backoff_ns / NS) for limit_s in (alarm_s, lease_s)]
+    rows: list[dict[str, int | float | str]] = []
+    told: dict[str, int | float | str] = {}
     for host in range(hosts):
-        met = np.clip(all_hosts - own[host], 0.0, 1.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            each = np.where(met > 0, meeting_s / (1 - met), 0.0)
-        delay = latency + each
-        worst = int(np.argmax(delay)) if count else 0
-        late, lost = (float(beats * _beyond(met, limit_s - latency, backoff_s).sum()) for limit_s in (alarm_s, lease_s))
-        state = LOST if lost >= 1 else ALARM if late >= 1 else NEAR if late >= NEAR_BEATS else CALM
-        rows.append(
-            {
-                "host": host,
-                "heartbeats": int(beats * count),
-                "met_fraction": float(met.mean()) if count else 0.0,
-                "delay_s": float(np.where(met > 0, met * each, 0.0).mean()) if count else 0.0,
-                "worst_time_s": worst * 60.0,
-                "worst_met_fraction": float(met[worst]) if count else 0.0,
-                "worst_delay_s": float(delay[worst]) if count else 0.0,
-                "late": late,
-                "lost": lost,
-                "state": state,
-            }
-        )
+        if not told or all_hosts.any():  # where nobody reserves, all hosts fare alike
+            told = _beats(np.clip(all_hosts - own[host], 0.0, 1.0), meeting_s, latency, limits, 60 / interval_s)
+        rows.append({"host": host, **told})
     return pd.DataFrame(rows)
+
+
+def _beats(
+    met: Floats, meeting_s: float, latency_s: Floats, limits: list[Floats], a_minute: float
+) -> dict[str, int | float | str]:
+    """How the heartbeats of a host fare that meet a reservation with these probabilities, minute by minute."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(met > 0, meeting_s / (1 - met), 0.0)
+    delay = latency_s + each
+    some = met.size > 0
+    worst = int(np.argmax(delay)) if some else 0
+    late, lost = (float(a_minute * _all_meet(met, attempts).sum()) for attempts in limits)
+    return {
+        "heartbeats": int(a_minute * met.size),
+        "met_fraction": float(met.mean()) if some else 0.0,
+        "delay_s": float(np.where(met > 0, met * each, 0.0).mean()) if some else 0.0,
+        "worst_time_s": worst * 60.0,
+        "worst_met_fraction": float(met[worst]) if some else 0.0,
+        "worst_delay_s": float(delay[worst]) if some else 0.0,
+        "late": late,
+        "lost": lost,
+        "state": LOST if lost >= 1 else ALARM if late >= 1 else NEAR if late >= NEAR_BEATS else CALM,
+    }
 
 
 def _reserved_share(served: ServedLocks, host: int, borders: NDArray[np.int64]) -> Floats:
@@ -173,7 +178,14 @@ def _meeting_s(served: ServedLocks) -> float:
     return float((held * delays).sum() / held.sum())
 
 
-def _beyond(met: Floats, left_s: Floats, backoff_s: float) -> Floats:
-    """Probability that so much time is used up by attempts that all meet a reservation. [1]"""
-    attempts = np.ceil(np.maximum(left_s, 0.0) / backoff_s)
-    return np.asarray(np.where(attempts > 0, met**attempts, 1.0))
+def _attempts(left_s: Floats, backoff_s: float) -> Floats:
+    """Attempts that use up so much time. [1]"""
+    return np.asarray(np.ceil(np.maximum(left_s, 0.0) / backoff_s))
+
+
+def _all_meet(met: Floats, attempts: Floats) -> Floats:
+    """Probability that so many attempts all meet a reservation. [1]"""
+    found = np.where(attempts > 0, 0.0, 1.0)
+    rows = np.flatnonzero((met > 0) & (attempts > 0))  # in most minutes nobody reserves, and powers take long
+    found[rows] = met[rows] ** attempts[rows]
+    return found

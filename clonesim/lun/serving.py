@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from clonesim.errors import ParameterError
 from clonesim.lun.array import ArrayModel
-from clonesim.lun.device import Latency, check_outstanding, checked_rates, latency, unit_load
-from clonesim.lun.replica_cache import ArrayDemand
+from clonesim.lun.device import check_outstanding, checked_rates, latency
+from clonesim.lun.rates import Rates, backlog, full_intervals
+from clonesim.lun.replica_cache import ArrayDemand, together
 
 MINUTE_S = 60.0
-OVERFULL = 1 + 1e-9  # load of an interval that counts as full
-ROUNDING = 1e-9  # of an interval's work: a backlog below it is none
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -124,11 +123,9 @@ def serve_luns(demands: Sequence[ArrayDemand], array: ArrayModel, outstanding: i
     """
     if not demands:
         raise ParameterError("demands", demands, "the demand of one LUN or more is needed")
-    names = ("reads", "writes", "read_bytes", "write_bytes")
-    reads, writes, read_bytes, write_bytes = (sum(getattr(each, name) for each in demands) for name in names)
-    hit = sum(each.reads * each.read_hits for each in demands)
-    hits = np.minimum(1.0, np.divide(hit, reads, out=np.zeros(len(reads)), where=reads > 0))
-    told, flow = _serve(reads, writes, array, outstanding, (read_bytes, write_bytes, hits), MINUTE_S)
+    asked = together(demands)
+    details = asked.read_bytes, asked.write_bytes, asked.read_hits
+    told, flow = _serve(asked.reads, asked.writes, array, outstanding, details, MINUTE_S)
     found = []
     for each in demands:
         own = [_served(column, flow) for column in (each.reads, each.writes)]
@@ -162,19 +159,14 @@ def _serve(
     if not reads.size:
         none, nothing = np.zeros(0), np.zeros(0, np.int64)
         return Served(none, none, none, nothing, none, nothing, nothing), _Flow(none, none, none)
-    rates = checked_rates(reads, writes, *details)
-    r, w, r_bytes, w_bytes, hits = rates
-    per = np.maximum(r + w, 1.0)
-    r_size, w_size = (np.divide(b, n, out=np.zeros_like(b), where=n > 0) for b, n in ((r_bytes, r), (w_bytes, w)))
-    each_s = unit_load(array, r / per, w / per, r_size, w_size, hits, places)
-    work = (r + w) * each_s / interval_s  # in intervals of the array
+    rates = Rates(*checked_rates(reads, writes, *details))
+    work = rates.work(array, places, interval_s)
     waiting = backlog(work)
     before = np.concatenate([[0.0], waiting[:-1]])
     asked = np.cumsum(work)
     flow = _Flow(asked, asked - waiting, waiting)
     served = [_served(column, flow) for column in (reads, writes)]
-    full = (waiting > 0) | (before > 0)
-    told = _latencies(array, rates, work, full, places, interval_s)
+    told = latency(array, *rates.a_second(work, full_intervals(waiting), interval_s).given(places))
     made = Served(
         told.mean_s,
         told.p95_s,
@@ -184,33 +176,6 @@ def _serve(
         *served,
     )
     return made, flow
-
-
-def _latencies(
-    array: ArrayModel,
-    rates: tuple[Floats, ...],
-    work: Floats,
-    full: NDArray[np.bool_],
-    places: int,
-    interval_s: float,
-) -> Latency:
-    """Latency of each interval; a full one is asked for at least as much as fills the array.
-
-    An interval without I/O that drains a backlog has the mix of the last one with I/O.
-    """
-    here = np.arange(work.size)
-    at = np.where(full, np.maximum.accumulate(np.where(work > 0, here, 0)), here)
-    stretch = np.where(full, np.maximum(1.0, OVERFULL / np.maximum(work[at], ROUNDING)), 1.0) / interval_s
-    r, w, r_bytes, w_bytes = (each[at] * stretch for each in rates[:4])
-    return latency(array, r, w, places, r_bytes, w_bytes, rates[4][at])
-
-
-def backlog(work: Floats) -> Floats:
-    """Work that is left at each interval's end, if an interval takes 1: Lindley's recursion, by running minima."""
-    moved = np.cumsum(work - 1.0)
-    left = moved - np.minimum(np.minimum.accumulate(moved), 0.0)
-    left[left < ROUNDING] = 0.0
-    return left
 
 
 def _served(asked_ios: Ints, flow: _Flow) -> Ints:

@@ -58,6 +58,7 @@ def fixed_space(
     reserve: float = 0.0,
     digest: bool = False,
     hypervisor: str | None = None,
+    helper_disk: int | None = None,
 ) -> FixedSpace:
     """Space of one datastore that is taken before a guest has written anything.
 
@@ -89,6 +90,8 @@ def fixed_space(
         Whether base images have digest files for a read cache in the hosts' memory.
     hypervisor : str, optional
         By default `hypervisor_of` the platform and backing.
+    helper_disk : int, optional
+        Size of each desktop's internal or identity disk; by default the platform's. [B]
 
     Returns
     -------
@@ -125,12 +128,13 @@ def fixed_space(
 
     swap, suspend, log = (f"hypervisors.{host}.{name}" for name in ("swap", "suspend", "log"))
     helper = f"platforms.{platform}.helper_disk"
+    own_disk = cited[helper].default if helper_disk is None else helper_disk
     unreserved = memory - int(memory * memory_reservation)
     rows = [
         ("swap file", PER_CLONE, clones, round(unreserved * cited[swap].default), swap),
         ("memory of a suspended desktop", PER_CLONE, suspended, round(memory * cited[suspend].default), suspend),
         ("logs", PER_CLONE, clones, cited[log].default, log),
-        ("internal or identity disk", PER_CLONE, clones, cited[helper].default, helper),
+        ("internal or identity disk", PER_CLONE, clones, own_disk, helper),
         ("base image", PER_LUN, images, image, f"platforms.{platform}.replicas"),
     ]
     if digest:
@@ -139,10 +143,10 @@ def fixed_space(
     frame = pd.DataFrame(rows, columns=["item", "per", "count", "bytes", "catalog"])
     frame["bytes"] = [kind.allocated(int(size)) for size in frame["bytes"]]
     frame.insert(4, "total_bytes", frame["count"] * frame["bytes"])
-    every = frame[(frame["per"] == PER_CLONE) & (frame["item"] != rows[1][0])]
+    every = [size for row, size in zip(rows, frame["bytes"], strict=True) if row[1] == PER_CLONE and row is not rows[1]]
     return FixedSpace(
         table=frame,
-        clone_bytes=int(every["bytes"].sum()),
+        clone_bytes=int(sum(every)),
         fixed_bytes=int(frame["total_bytes"].sum()),
         reserve_bytes=int(capacity * reserve),
     )

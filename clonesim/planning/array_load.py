@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.lun.array import ArrayModel, array_of, outstanding, part_of
 from clonesim.lun.device import Latency, latency, unit_load
-from clonesim.lun.replica_cache import ArrayDemand, ReplicaHits, array_demand, replica_demand, replica_hits
+from clonesim.lun.replica_cache import (
+    ArrayDemand,
+    ReplicaHits,
+    array_demand,
+    replica_demand,
+    replica_hits,
+    together,
+)
 from clonesim.planning.pool_sample import PoolSample
+from clonesim.planning.student import student
 from clonesim.pool.clones import DEMAND
 from clonesim.scenario.model import Scenario
 
@@ -56,15 +64,7 @@ class ArrayLoad:
         own = array_demand(demand, self.hits, self.replica_elsewhere)
         if not self.replica_elsewhere or self.together == self.n:
             return own
-        other = replica_demand(demand, self.hits)
-        reads = own.reads + other.reads
-        hits = own.reads * own.read_hits + other.reads * other.read_hits
-        return replace(
-            own,
-            reads=reads,
-            read_bytes=own.read_bytes + other.read_bytes,
-            read_hits=np.divide(hits, reads, out=np.zeros(reads.size), where=reads > 0),
-        )
+        return together([own, replica_demand(demand, self.hits)])
 
     def answer(self, demand: Ints) -> Latency:
         """Latency and load of these disks, each minute for itself; (minutes, 5) in."""
@@ -197,11 +197,5 @@ def over_luns(values: Floats) -> tuple[float, float, float]:
     mean, low, high : float
         The interval holds the mean over all pools with 95 %; of a single replicate it is all that can be.
     """
-    from scipy.stats import t as student
-
-    each = np.quantile(values, WORST, axis=1)
-    mean, count = float(each.mean()), each.size
-    if count == 1:
-        return mean, 0.0, float("inf")
-    half = float(student.ppf(0.975, count - 1) * each.std(ddof=1) / np.sqrt(count))
-    return mean, max(0.0, mean - half), mean + half
+    mean, low, high = student(np.quantile(values, WORST, axis=1))
+    return mean, max(0.0, low), high

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clonesim.errors import ParameterError
 from clonesim.lun.backing import TOPIC as BACKINGS
 from clonesim.lun.backing import backing
-from clonesim.pool.luns import space_of
+from clonesim.pool.space import space_of
 from clonesim.scenario import catalog
 from clonesim.scenario.model import Scenario
 

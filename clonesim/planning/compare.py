@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from clonesim.errors import ParameterError
-from clonesim.planning.strategy_row import COLUMNS, strategy_row
-from clonesim.pool.luns import run_luns
-from clonesim.pool.replicates import replicates_of
+from clonesim.planning.alternatives import BASE, STRATEGIES, Alternative, Asked, Group, alternatives, groups
+from clonesim.planning.density import plan_density
+from clonesim.planning.image_ages import break_even, by_age
+from clonesim.planning.kept_rows import Found, Shelf, in_order
+from clonesim.planning.pool_sample import Part, PoolSample, sample_of
+from clonesim.planning.set_back import Resets, hourly_size
+from clonesim.planning.strategy_row import COLUMNS, OUTAGE, strategy_row
+from clonesim.planning.student import student
+from clonesim.pool.luns import LunResult, run_luns
+from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.simulate import check_asked
-from clonesim.pool.strategies.layout import check_simulated, effective
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
-from clonesim.scenario.strategy import parse_strategies
 
-BASE = "linked-clone"
+__all__ = ["BASE", "CLONES", "REPLICATES", "STRATEGIES", "Comparison", "compare"]
+
 REPLICATES, CLONES = 10, 50
-STRATEGIES = (
-    "linked-clone, guest-tuning, smaller-free-space, disposable-disk, persistent-disk, refresh(when=days; every=7 d), "
-    "refresh, refresh+persistent-disk, refresh+profile-container, recompose, application-virtualization, "
-    "application-virtualization+refresh+persistent-disk, full-clone, linked-clone+array-dedup"
-)
-
-Alternatives = str | Sequence[str] | Mapping[str, Sequence[Any]]
+DENSITIES = 25  # numbers of desktops on a LUN that are looked at, at most
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,11 @@ class Comparison:
     ----------
     frame : DataFrame
         A row per strategy, the base first: `strategy`; each of `COLUMNS` as mean over replicates, with `_low` and
-        `_high`, Student's interval of that mean.
+        `_high`, Student's interval of that mean; `p_outage`, share of the replicates in which a LUN is full within the
+        run, with `p_outage_low` and `p_outage_high`, Clopper and Pearson's 95 % interval [1], and `outage_day`, the
+        earliest day, infinite if there is none [d]; `clones_per_lun`, most desktops on one LUN that keep all limits,
+        `clones_per_lun_sure`, the same if the upper ends of all intervals count [1], and `binding`, what limits them,
+        as `plan_density` says: "clones simulated" if none does.
     differences : DataFrame
         A row per strategy but the base and column: `difference` to the base, with `low` and `high`: mean of the
         replicates' differences, which face the same users, and Student's interval. [as the column]
@@ -52,6 +55,12 @@ class Comparison:
         The first strategy.
     label : str
         What it rests on.
+    break_even : DataFrame
+        From which interval on refreshes save space, by the image's age; see `image_ages.break_even`.
+    scenarios : mapping of str to Scenario
+        By strategy, the pool that was asked for with all that the strategy changes.
+    left_out : mapping of str to str
+        What of the default list this scenario refuses, and why.
     """
 
     frame: pd.DataFrame
@@ -59,6 +68,9 @@ class Comparison:
     samples: pd.DataFrame
     base: str
     label: str
+    break_even: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         best = self.frame["strategy"].iloc[int(self.frame["storage_bytes"].to_numpy().argmin())]
@@ -67,14 +79,15 @@ class Comparison:
 
 def compare(
     scenario: str | Path | Scenario | Mapping[str, Any] = "windows-11-office",
-    strategies: Alternatives = STRATEGIES,
+    strategies: Asked = STRATEGIES,
     *,
     seed: int = 0,
     replicates: int = REPLICATES,
     clones: int = CLONES,
     executor: Executor | None = None,
     processes: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
+    resume: str | Path | None = None,
     **overrides: Any,
 ) -> Comparison:
     """Compare strategies on a scenario's users.
@@ -86,7 +99,7 @@ def compare(
     strategies : str, sequence of str, or mapping
         Alternatives: "refresh, refresh+persistent-disk, refresh(when=days; every=7 d)", a list of such texts, or labels
         with the lists that a scenario's `strategy` takes. The first one is the base of differences; "linked-clone",
-        never refreshed, comes first unless it is named.
+        never refreshed, comes first unless it is named. Of the default list, what the scenario refuses is left out.
     seed : int, default 0
         Key of every draw; all strategies face the same users.
     replicates : int, default 10
@@ -95,6 +108,9 @@ def compare(
         Of each. [1]
     executor, processes, progress, **overrides
         As in `simulate`.
+    resume : path, optional
+        Folder in which each strategy's figures are kept as soon as they are known. What lies there already of the same
+        scenario, strategy, seed, replicates, clones and version is not simulated again.
 
     Returns
     -------
@@ -106,86 +122,141 @@ def compare(
     ScenarioError, ParameterError
         If a strategy is unknown, cannot be combined, or the platform lacks it; nothing has been simulated then.
 
+    Notes
+    -----
+    Strategies whose clones do the same (memory reservation, thin LUNs, deduplication) are simulated once.
+
     Examples
     --------
     >>> found = compare("windows-7-office", "refresh, refresh+persistent-disk", clones=8)  # doctest: +SKIP
     >>> found.frame[["strategy", "storage_bytes", "state_lost_bytes"]]  # doctest: +SKIP
     """
     check_asked(seed, replicates, processes)
-    given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
-    named = _alternatives(strategies)
-    asked = {label: _scenario(given, tables, clones) for label, tables in named.items()}
-    for one in asked.values():
-        check_simulated(one)
+    given = load_scenario(scenario, **overrides)
+    asked, left = alternatives(given, strategies, clones)
+    shelf = Shelf(resume, seed, replicates, clones)
+    found = {one.label: shelf.get(one) for one in asked}
+    together = groups(asked)
     each = clones * given.pool.days * replicates
-    rows: list[dict[str, Any]] = []
-    with workers(executor, float(each * len(asked)), processes) as pool:
-        for number, (label, one) in enumerate(asked.items()):
-
-            def told(done: int, _: int, before: int = number * each) -> None:
-                if progress:
-                    progress(before + done, each * len(asked))
-
-            found: dict[int, dict[str, Any]] = {}
-            for replicate in replicates_of(one, seed, replicates, pool, told):
-                figures = strategy_row(one, given, replicate, run_luns(one, replicate))
-                found[replicate.number] = {"strategy": label, "replicate": replicate.number} | figures
-            rows += [found[k] for k in sorted(found)]
-    return _comparison(pd.DataFrame(rows), given, clones, replicates, seed)
+    with workers(executor, float(each * len(together)), processes) as pool:
+        for number, group in enumerate(together):
+            told = _told(progress, number * each, each * len(together))
+            todo = Group(group.core, tuple(one for one in group.members if found[one.label] is None))
+            if todo.members:
+                for one, figures in zip(todo.members, _simulated(todo, seed, replicates, pool, told), strict=True):
+                    shelf.put(one, figures)
+                    found[one.label] = figures
+            told(each, each)
+    known = {label: figures for label, figures in found.items() if figures is not None}
+    label = _label(given, clones, replicates, seed, left)
+    return _comparison(known, {one.label: one.asked for one in asked}, left, label)
 
 
-def _alternatives(strategies: Alternatives) -> dict[str, Sequence[Any]]:
-    if isinstance(strategies, Mapping):
-        found = dict(strategies)
-    else:
-        text = strategies if isinstance(strategies, str) else ", ".join(strategies)
-        found = dict(parse_strategies(text))
-    if not found:
-        raise ParameterError("strategies", strategies, "one strategy or more is needed", "Write for example 'refresh'.")
-    return found if BASE in found else {BASE: [{"name": BASE}], **found}
+def _told(progress: Progress | None, before: int, total: int) -> Progress:
+    def told(done: int, _: int) -> None:
+        if progress:
+            progress(before + done, total)
+
+    return told
 
 
-def _scenario(scenario: Scenario, tables: Sequence[Any], clones: int) -> Scenario:
-    users = scenario.users.count or 0
-    count = {"count": max(1, round(users * clones / scenario.pool.clones))} if users else {}
-    luns = {"count": max(1, -(-clones // scenario.luns.clones_per_lun)), "placement": "round-robin"}
-    return effective(load_scenario(scenario, pool={"clones": clones}, users=count, luns=luns, strategy=list(tables)))
+def _simulated(group: Group, seed: int, replicates: int, pool: Executor | None, told: Progress) -> Iterator[Found]:
+    """Simulate a group's clones once, and work out each member's figures from them."""
+    rows: dict[str, dict[int, Any]] = {one.label: {} for one in group.members}
+    ages: dict[int, Any] = {}
+    hourly: dict[int, Any] = {}
+    parts: dict[int, Part] = {}
+    second = 0
+    for replicate in replicates_of(group.core, seed, replicates, pool, told):
+        parts[replicate.number] = Part.of(group.core, seed, replicate)
+        luns: dict[str, list[LunResult]] = {}
+        resets = Resets.of(group.core, replicate)
+        ages[replicate.number] = by_age(resets)
+        hourly[replicate.number] = [] if resets.time_s.size else hourly_size(replicate).tolist()
+        for one in group.members:
+            mine = _luns(one, replicate, luns)
+            second = max(second, *(int(np.cumsum(lun.extra[1]).max(initial=0)) for lun in mine))
+            rows[one.label][replicate.number] = strategy_row(one.small, one.asked, replicate, mine, resets)
+    sampled = in_order(parts)
+    for one in group.members:
+        figures = in_order(rows[one.label]), in_order(ages), in_order(hourly)
+        yield Found(*figures, _density(sample_of(one.asked, seed, sampled), second))
 
 
-def _comparison(samples: pd.DataFrame, scenario: Scenario, clones: int, replicates: int, seed: int) -> Comparison:
-    order = list(dict.fromkeys(samples["strategy"]))
-    base = order[0]
-    of_base = samples[samples["strategy"] == base].set_index("replicate")
-    rows, differences = [], []
-    for label in order:
-        mine = samples[samples["strategy"] == label].set_index("replicate")
-        row: dict[str, Any] = {"strategy": label}
-        for column in COLUMNS:
-            row[column], row[f"{column}_low"], row[f"{column}_high"] = student(mine[column].to_numpy(np.float64))
-            if label != base:
-                ends = student((mine[column] - of_base[column]).to_numpy(np.float64))
-                names = ("difference", "low", "high")
-                differences.append({"strategy": label, "column": column} | dict(zip(names, ends, strict=True)))
-        rows.append(row)
+def _luns(one: Alternative, replicate: Replicate, known: dict[str, list[LunResult]]) -> list[LunResult]:
+    """LUNs of a member; of all that no clone feels, only reserved memory touches them."""
+    key = one.small.hosts.model_dump_json()
+    if key not in known:
+        known[key] = run_luns(one.small, replicate)
+    return known[key]
+
+
+def _density(sample: PoolSample, second: int) -> dict[str, Any]:
+    """Most desktops on a LUN, on which so many bytes are needed for second base images."""
+    looked_at = np.unique(np.rint(np.linspace(1, sample.clones, DENSITIES)).astype(int)).tolist()
+    luns = sample.scenario.luns
+    room = luns.model_copy(update={"size": max(1, luns.size - second)})
+    plan = plan_density(sample.scenario.model_copy(update={"luns": room}), densities=looked_at, sample=sample)
+    return {"clones_per_lun": plan.largest, "clones_per_lun_sure": plan.sure, "binding": plan.binding}
+
+
+def _label(scenario: Scenario, clones: int, replicates: int, seed: int, left: Mapping[str, str]) -> str:
     label = (
         f"{clones} clones x {scenario.pool.days} days x {replicates} replicates of {scenario.guest.name}, workload "
         f"{scenario.workload.name} (rates mostly assumed), {scenario.delta.format} on {scenario.luns.backing}, policy "
         f"{scenario.guest.policy} (a hypothesis); the same users under every strategy; seed {seed}."
     )
-    frame = pd.DataFrame(rows)
+    told = "; ".join(f"{name} ({why})" for name, why in left.items())
+    return f"{label} Left out: {told}." if told else label
+
+
+def _comparison(
+    found: Mapping[str, Found], scenarios: Mapping[str, Scenario], left: Mapping[str, str], label: str
+) -> Comparison:
+    rows = [
+        {"strategy": name, "replicate": number} | row
+        for name, one in found.items()
+        for number, row in enumerate(one.rows)
+    ]
+    samples, base = pd.DataFrame(rows), next(iter(found))
+    frame = pd.DataFrame([_row(name, one, samples) for name, one in found.items()])
     frame.attrs["caption"] = label
-    return Comparison(frame, pd.DataFrame(differences), samples, base, label)
+    differences = [row for name in found if name != base for row in _differences(name, base, samples)]
+    columns = ["strategy", "column", "difference", "low", "high"]
+    table = pd.DataFrame(differences, columns=columns)
+    return Comparison(frame, table, samples, base, label, break_even(found, BASE), scenarios, left)
 
 
-def student(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean of some values with Student's 95 % interval; infinite ends for a single one, NaN without any."""
-    from scipy.stats import t
+def _of(name: str, samples: pd.DataFrame) -> pd.DataFrame:
+    return samples[samples["strategy"] == name].set_index("replicate")
 
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return float("nan"), float("nan"), float("nan")
-    mean = float(known.mean())
-    if known.size == 1:
-        return mean, -np.inf, np.inf
-    half = float(t.ppf(0.975, known.size - 1) * known.std(ddof=1) / np.sqrt(known.size))
-    return mean, mean - half, mean + half
+
+def _row(name: str, one: Found, samples: pd.DataFrame) -> dict[str, Any]:
+    mine = _of(name, samples)
+    row: dict[str, Any] = {"strategy": name}
+    for column in COLUMNS:
+        ends = student(mine[column].to_numpy(np.float64))
+        row |= zip((column, f"{column}_low", f"{column}_high"), ends, strict=True)
+    days = mine[OUTAGE].to_numpy(np.float64)
+    full = int(np.isfinite(days).sum())
+    low, high = _clopper_pearson(full, days.size)
+    row |= {"p_outage": full / days.size, "p_outage_low": low, "p_outage_high": high}
+    return row | {OUTAGE: float(days.min())} | one.density
+
+
+def _clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
+    """Ends of a probability's 95 % interval. [1]"""
+    from scipy.stats import beta
+
+    low = float(beta.ppf(0.025, hits, trials - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(0.975, hits + 1, trials - hits)) if hits < trials else 1.0
+    return low, high
+
+
+def _differences(name: str, base: str, samples: pd.DataFrame) -> list[dict[str, Any]]:
+    mine, other = _of(name, samples), _of(base, samples)
+    found = []
+    for column in COLUMNS:
+        ends = student((mine[column] - other[column]).to_numpy(np.float64))
+        found.append({"strategy": name, "column": column} | dict(zip(("difference", "low", "high"), ends, strict=True)))
+    return found

@@ -141,7 +141,7 @@ def plan_density(
     >>> plan = plan_density("windows-7-office", {"outage": 0.05}, replicates=60)  # doctest: +SKIP
     >>> plan.largest, plan.binding  # doctest: +SKIP
     """
-    given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
+    given = load_scenario(scenario, **overrides)
     asked = limits_of(given, limits)
     array_load(given, 1)
     if sample is None:

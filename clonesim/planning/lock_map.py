@@ -23,6 +23,7 @@ from clonesim.lun.operations import GROWTH, Operations
 from clonesim.planning.lock_phases import HOST_FAILURE, Habits, Phases, Scene, joined
 from clonesim.planning.lock_waits import VirtualWaits, inside, virtual_waits
 from clonesim.planning.pool_sample import PoolSample, sample_pool
+from clonesim.planning.resized import resized
 from clonesim.scenario import catalog
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
@@ -73,13 +74,7 @@ def lock_pool(
         If a value is out of its range.
     """
     given = load_scenario(scenario, **overrides)
-    users = max(1, round((given.users.count or 0) * clones / given.pool.clones))
-    asked = load_scenario(
-        given,
-        pool={"clones": clones, "days": catalog.value(TOPIC, "days")},
-        users={"count": users} if given.users.count else {},
-        luns={"placement": "round-robin"},
-    )
+    asked = resized(given, clones, days=catalog.value(TOPIC, "days"))
     return sample_pool(asked, seed, 1, executor=executor, processes=processes, progress=progress)
 
 

@@ -6,10 +6,11 @@ clone needs by itself (sizes, growth steps, operations) and what only sums can t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,26 +160,30 @@ def sample_pool(
     check_asked(seed, replicates, processes)
     scenario = effective(scenario)
     total = replicates * scenario.pool.clones * scenario.pool.days
-    parts: list[_Part | None] = [None] * replicates
+    parts: list[Part | None] = [None] * replicates
     with workers(executor, total, processes) as pool:
         for one in replicates_of(scenario, seed, replicates, pool, progress):
-            parts[one.number] = _part(scenario, seed, one)
-    got = [part for part in parts if part is not None]
+            parts[one.number] = Part.of(scenario, seed, one)
+    return sample_of(scenario, seed, [part for part in parts if part is not None])
+
+
+def sample_of(scenario: Scenario, seed: int, parts: Sequence[Part]) -> PoolSample:
+    """Sample of the parts that were made of a scenario's replicates, in order of these."""
     return PoolSample(
         scenario=scenario,
         seed=seed,
-        size=np.stack([part.size for part in got]),
-        start=np.stack([part.start for part in got]),
-        steps=tuple(part.steps for part in got),
-        timelines=tuple(part.timeline for part in got),
-        demand=np.stack([part.demand for part in got]),
-        worst=tuple(part.worst for part in got),
+        size=np.stack([part.size for part in parts]),
+        start=np.stack([part.start for part in parts]),
+        steps=tuple(part.steps for part in parts),
+        timelines=tuple(part.timeline for part in parts),
+        demand=np.stack([part.demand for part in parts]),
+        worst=tuple(part.worst for part in parts),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One replicate of a sample."""
+class Part:
+    """One replicate of a sample; the attributes are those of `PoolSample`, of one replicate."""
 
     timeline: Timeline
     size: Ints
@@ -187,21 +192,25 @@ class _Part:
     demand: Ints
     worst: Worst
 
+    @classmethod
+    def of(cls, scenario: Scenario, seed: int, one: Replicate) -> Self:
+        """What a plan needs of a replicate that was simulated."""
+        days, clones = scenario.pool.days, one.timeline.clones
+        where = backing(scenario.luns.backing)
+        size, start = np.zeros((clones, days), np.int64), np.zeros(clones, np.int64)
+        here = on_the_lun(scenario)
+        batches = tuple(_of_disks(batch, here) for batch in one.batches)
+        for batch in batches:
+            for clone, first, peak in _peaks(batch, days):
+                size[clone], start[clone] = where.allocated(peak), where.allocated(first)
+        demand = np.sum([_demand(batch) for batch in batches], axis=0)
+        rng = generator(seed, one.number, POOL, "pool:worst-minute")
+        return cls(one.timeline, size, start, _steps(batches), demand, _worst(batches, days, rng))
 
-def _part(scenario: Scenario, seed: int, one: Replicate) -> _Part:
-    days, clones = scenario.pool.days, scenario.pool.clones
-    where = backing(scenario.luns.backing)
-    size, start = np.zeros((clones, days), np.int64), np.zeros(clones, np.int64)
-    here = on_the_lun(scenario)
-    batches = tuple(_of_disks(batch, here) for batch in one.batches)
-    for batch in batches:
-        for clone, first, peak in _peaks(batch, days):
-            size[clone], start[clone] = where.allocated(peak), where.allocated(first)
-    demand = no_demand(days)
-    for batch in one.batches:
-        demand += batch.demand
-    rng = generator(seed, one.number, POOL, "pool:worst-minute")
-    return _Part(one.timeline, size, start, _steps(batches), demand, _worst(batches, days, rng))
+
+def _demand(batch: Batch) -> Ints:
+    """What a batch's clones ask of LUNs, wherever they lay."""
+    return sum(batch.visited.values(), batch.demand)
 
 
 def _of_disks(batch: Batch, disks: NDArray[np.int8]) -> Batch:
@@ -242,7 +251,7 @@ def _worst(batches: tuple[Batch, ...], days: int, rng: np.random.Generator) -> W
     for deal in range(DEALS):
         total, count = no_demand(days), 0
         for k, place in enumerate(rng.permutation(len(batches))):
-            total += batches[place].demand
+            total += _demand(batches[place])
             count += len(batches[place].job.clones)
             minute = int((total[:, READS] + total[:, WRITES]).argmax())
             clones[deal, k], found[deal, k] = count, total[minute]

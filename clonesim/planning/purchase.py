@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
-from clonesim.lun.array import ArrayModel
 from clonesim.lun.backing import backing
-from clonesim.planning.array_load import MINUTE_S, WORST, ArrayLoad, array_load, worst_minute, worst_of
 from clonesim.planning.cluster import cluster
+from clonesim.planning.disks import disks_needed, peak, whole_array
 from clonesim.planning.host_needs import HostsNeeded, hosts_needed
 from clonesim.planning.limits import Limits
 from clonesim.planning.pool_sample import PoolSample
 from clonesim.planning.space_risk import fixed_bytes, pool_peaks
-from clonesim.pool.luns import space_of
+from clonesim.pool.space import space_of
 from clonesim.scenario import catalog
-from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
 TOPIC = "size"
-MOST_DISKS = 100_000
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +117,7 @@ def purchase(
     used += count * space_of(scenario, each).fixed_bytes + replica
     disks, reason = disks_needed(scenario, sample, limits, usable, each, demand)
     load = whole_array(scenario, each)
-    iops, rate = _peak(load, sample, demand)
+    iops, rate = peak(load, sample, demand)
     array = replace(load.array, disks=disks)
     needed = hosts_needed(cluster(scenario), clones, where=scenario.luns.backing)
     return Purchase(
@@ -172,65 +166,3 @@ def _replica_bytes(scenario: Scenario) -> int:
 def _whole_steps(size: float) -> int:
     step = int(catalog.value(TOPIC, "step"))
     return math.ceil(size / step) * step
-
-
-def _peak(load: ArrayLoad, sample: PoolSample, demand: float) -> tuple[float, float]:
-    """I/Os and bytes per second of the whole pool in its worst minute. [1/s, B/s]"""
-    together = worst_of(sample, load, demand)[1]
-    asked = load.asked(together.reshape(-1, together.shape[-1]))
-    iops, rate = asked.reads + asked.writes, asked.read_bytes + asked.write_bytes
-    return float(np.quantile(iops, WORST)) / MINUTE_S, float(np.quantile(rate, WORST)) / MINUTE_S
-
-
-def disks_needed(
-    scenario: Scenario, sample: PoolSample, limits: Limits, usable: int, n: int, demand: float = 1.0
-) -> tuple[int, str]:
-    """Fewest disks, spares included, that hold the datastores and bear their worst minute; and what asks for them.
-
-    Parameters
-    ----------
-    scenario, sample, limits, demand
-        As of `purchase`.
-    usable : int
-        Bytes of all datastores. [B]
-    n : int
-        Clones of a LUN. [1]
-    """
-    load = whole_array(scenario, n)
-    asked = worst_of(sample, load, demand)
-    least = load.array.spares + load.array.least_disks
-
-    def with_disks(disks: int) -> ArrayModel:
-        return replace(load.array, disks=disks)
-
-    def bears(metric: str, disks: int) -> bool:
-        worst = worst_minute(*asked, replace(load, array=with_disks(disks)))
-        values = worst.utilisation if metric == "iops" else worst.latency_p95_s
-        return bool(np.quantile(values, WORST) <= getattr(limits, metric))
-
-    needs = {"raid": least, "capacity": _fewest(least, lambda disks: with_disks(disks).usable_bytes >= usable)}
-    for metric in ("iops", "latency"):
-        if getattr(limits, metric) is not None:
-            needs[metric] = _fewest(max(needs.values()), partial(bears, metric), metric)
-    reason = max(needs, key=lambda name: needs[name])
-    return needs[reason], reason
-
-
-def whole_array(scenario: Scenario, n: int) -> ArrayLoad:
-    """Array whose disks all LUNs share: what is bought is bought for the pool."""
-    return array_load(load_scenario(scenario, array={"shared": True}), n)
-
-
-def _fewest(least: int, enough: Callable[[int], bool], metric: str = "capacity") -> int:
-    """Smallest number from `least` up that is enough, if more never is less."""
-    high = least
-    while not enough(high):
-        high *= 2
-        if high > MOST_DISKS:
-            allowed = f"not even {MOST_DISKS} disks keep the limit of {metric}"
-            raise ParameterError("array.disks", high, allowed, "Take faster media, more cache, or another limit.")
-    low = least - 1 if high == least else high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high

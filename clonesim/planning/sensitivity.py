@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from clonesim.errors import ParameterError, nearest
 from clonesim.planning.array_load import array_load
 from clonesim.planning.assumptions import Assumption, assumptions_of
+from clonesim.planning.disks import peak, whole_array
 from clonesim.planning.limits import Limits, limits_of
 from clonesim.planning.pool_sample import PoolSample, check_sample, sample_pool
-from clonesim.planning.purchase import whole_array
 from clonesim.planning.sensitivity_design import (
     BYTES,
     GROWTH,
@@ -29,7 +29,7 @@ from clonesim.planning.sensitivity_design import (
     simulated,
     smaller,
 )
-from clonesim.planning.sensitivity_figures import FIGURES, Disks, Evaluated, Space, peak_iops
+from clonesim.planning.sensitivity_figures import FIGURES, Disks, Evaluated, Space
 from clonesim.planning.sensitivity_frame import frame_of, rest_of
 from clonesim.planning.sensitivity_locks import LockWaits, lock_design
 from clonesim.planning.sobol import Model, indices
@@ -229,7 +229,7 @@ def _check_before(before: Sensitivity, scenario: Scenario, assumed: Sequence[Ass
 
 
 def _given(scenario: str | Path | Scenario | Mapping[str, Any], overrides: dict[str, Any]) -> Scenario:
-    return scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
+    return load_scenario(scenario, **overrides)
 
 
 def _figure(figure: str) -> str:
@@ -309,7 +309,7 @@ def _direct(
     places: Floats,
 ) -> Evaluated:
     if figure == "iops":
-        each = peak_iops(whole_array(scenario, sample.clones), sample)
+        each = peak(whole_array(scenario, sample.clones), sample)[0]
         return lambda _, ratios: np.asarray(each * ratios[IOPS])
     space = Space.of(scenario, sample, limits, (float(reach[GROWTH].min()), float(reach[GROWTH].max())))
     if figure == "delta":

@@ -14,9 +14,9 @@ from clonesim.errors import ParameterError
 from clonesim.keys import POOL, generator
 from clonesim.planning.assumptions import Assumption, varied
 from clonesim.planning.pool_sample import PoolSample, sample_pool
+from clonesim.planning.resized import resized
 from clonesim.planning.surrogate import Surrogate, fit, term_count
 from clonesim.scenario import catalog
-from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
 TOPIC = "sensitivity"
@@ -135,10 +135,7 @@ def clones_per_lun(scenario: Scenario) -> int:
 
 def smaller(scenario: Scenario, clones: int, days: int) -> Scenario:
     """The scenario with few clones on one LUN, as many users for each of them, and few days."""
-    users = max(1, round((scenario.users.count or 0) * clones / scenario.pool.clones))
-    count = {"count": users} if scenario.users.count else {}
-    luns = {"count": 1, "placement": "round-robin"}
-    return load_scenario(scenario, pool={"clones": clones, "days": days}, users=count, luns=luns)
+    return resized(scenario, clones, days=days, luns=1)
 
 
 @dataclass(frozen=True, slots=True)

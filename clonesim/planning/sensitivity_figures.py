@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
-from clonesim.planning.array_load import MINUTE_S, WORST, ArrayLoad, worst_minute, worst_of
+from clonesim.planning.array_load import ArrayLoad, worst_of
 from clonesim.planning.assumptions import increment
+from clonesim.planning.disks import MOST_DISKS, disks_for_io, peak, usable_bytes, whole_array
 from clonesim.planning.limits import Limits
 from clonesim.planning.pool_sample import PoolSample
-from clonesim.planning.purchase import MOST_DISKS, grown, whole_array
+from clonesim.planning.purchase import grown
 from clonesim.planning.sensitivity_design import BYTES, GROWTH, IOPS, clones_per_lun
 from clonesim.planning.space_risk import fixed_bytes, pool_peaks
 from clonesim.scenario import catalog
@@ -211,9 +212,9 @@ class Disks:
         table = np.array(
             [[fewest_disks(load, sample, limits, float(np.exp(d)), float(s)) for d in columns] for s in rows]
         )
-        most = bisect_left(range(MOST_DISKS), storage, key=lambda disks: _usable(load, disks))
-        usable = np.array([_usable(load, disks) for disks in range(most + 1)], np.int64)
-        return cls(load, rows, columns, table.astype(np.float64), usable, peak_iops(load, sample))
+        most = bisect_left(range(MOST_DISKS), storage, key=lambda disks: usable_bytes(load, disks))
+        usable = np.array([usable_bytes(load, disks) for disks in range(most + 1)], np.int64)
+        return cls(load, rows, columns, table.astype(np.float64), usable, peak(load, sample)[0])
 
     def disks(self, storage: Floats, values: Values, ratios: Floats) -> Floats:
         """Disks for space and I/O, whichever needs more. [1]"""
@@ -224,11 +225,6 @@ class Disks:
         return np.asarray(np.maximum(np.ceil(for_io - 1e-6), for_space))
 
 
-def _usable(load: ArrayLoad, disks: int) -> int:
-    least = load.array.spares + load.array.least_disks
-    return replace(load.array, disks=disks).usable_bytes if disks >= least else 0
-
-
 def fewest_disks(load: ArrayLoad, sample: PoolSample, limits: Limits, demand: float, service_s: float) -> int:
     """Fewest disks that bear the worst minute of all I/O times a factor, if a command takes so long in one of them.
 
@@ -237,25 +233,5 @@ def fewest_disks(load: ArrayLoad, sample: PoolSample, limits: Limits, demand: fl
     ParameterError
         If no number of disks suffices.
     """
-    asked = worst_of(sample, load, demand)
-    least = load.array.spares + load.array.least_disks
-
-    def bears(disks: int) -> bool:
-        worst = worst_minute(*asked, replace(load, array=replace(load.array, disks=disks, service_s=service_s)))
-        figures = ((worst.utilisation, limits.iops), (worst.latency_p95_s, limits.latency))
-        return all(limit is None or np.quantile(values, WORST) <= limit for values, limit in figures)
-
-    high = least
-    while not bears(high):
-        high *= 2
-        if high > MOST_DISKS:
-            allowed = f"not even {MOST_DISKS} disks bear the pool's worst minute times {demand:.2g}"
-            raise ParameterError("array.disks", high, allowed, "Take faster media, more cache, or another limit.")
-    return bisect_left(range(high), True, lo=max(least, high // 2), key=bears)
-
-
-def peak_iops(load: ArrayLoad, sample: PoolSample) -> float:
-    """I/Os per second of the whole pool in its worst minute. [1/s]"""
-    together = worst_of(sample, load)[1]
-    asked = load.asked(together.reshape(-1, together.shape[-1]))
-    return float(np.quantile(asked.reads + asked.writes, WORST)) / MINUTE_S
+    other = replace(load, array=replace(load.array, service_s=service_s))
+    return disks_for_io(other, worst_of(sample, other, demand), limits)

@@ -15,9 +15,10 @@ import pandas as pd
 from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
 from clonesim.planning.density import Density, largest_within, plan_density
+from clonesim.planning.disks import disks_needed
 from clonesim.planning.limits import Limits, limits_of
 from clonesim.planning.pool_sample import REPLICATES, PoolSample, check_sample, sample_pool
-from clonesim.planning.purchase import Purchase, disks_needed, grown, purchase
+from clonesim.planning.purchase import Purchase, grown, purchase
 from clonesim.planning.space_risk import fixed_bytes, pool_peaks
 from clonesim.planning.storm_windows import storms_at
 from clonesim.planning.variants import vary
@@ -143,7 +144,7 @@ def size(
     >>> bought = size("windows-7-office", pool={"clones": 200, "days": 30})  # doctest: +SKIP
     >>> bought.frame.set_index("item").loc["raw capacity", ["low", "value", "high"]]  # doctest: +SKIP
     """
-    given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
+    given = load_scenario(scenario, **overrides)
     asked = _limits(given, limits, risk)
     if sample is not None:
         check_sample(sample, given)

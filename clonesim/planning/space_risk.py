@@ -14,8 +14,8 @@ from clonesim.lun.backing import backing, check_capacity
 from clonesim.planning.bounds import replicates_needed
 from clonesim.planning.deal_kernel import lun_peaks, shares_at_most
 from clonesim.planning.draws import TOPIC, Dealings, Resamples, check_share
-from clonesim.pool.luns import space_of
 from clonesim.pool.run import Run
+from clonesim.pool.space import space_of
 from clonesim.scenario import catalog
 from clonesim.scenario.model import Scenario
 

@@ -1,237 +1,214 @@
-"""What one strategy came to in one replicate: space by tier, growth, locks, I/O, work of refreshes, state lost."""
+"""What one strategy came to in one replicate: space, growth, locks, I/O, network, logons, work of refreshes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clonesim.lun.backing import Backing, backing
+from clonesim.lun.backing import backing
+from clonesim.planning.set_back import Resets, state_lost, work_hours
 from clonesim.pool.calendar import DAY_S
-from clonesim.pool.clones import AMOUNTS, GROWTH
+from clonesim.pool.clones import AMOUNTS
 from clonesim.pool.desktop import activity_of
-from clonesim.pool.luns import LunResult, space_of
-from clonesim.pool.power import REFRESHED
+from clonesim.pool.luns import LunResult
+from clonesim.pool.power import RECOMPOSED
 from clonesim.pool.replicates import Replicate
-from clonesim.pool.strategies.layout import LUN, OS, Layout, effective
-from clonesim.pool.strategies.sizes import ARRAY, sizes_of
+from clonesim.pool.space import space_of
+from clonesim.pool.strategies.course import Course
+from clonesim.pool.strategies.layout import LUN, OS, Disk, Layout
+from clonesim.pool.strategies.sizes import SIZES, PoolSizes
+from clonesim.pool.strategies.streams import share_bytes_of_pool
 from clonesim.scenario.model import Scenario
 
 TIERS: Final = {
     "os-delta": "os_bytes",
     "user-data": "user_bytes",
     "disposable": "disposable_bytes",
+    "cache": "cache_bytes",
     "share": "share_bytes",
 }
-USERS_OWN: Final = ("profile", "user-data")  # tags of what a user would miss
+FIGURES: Final = ("mean_bytes", "p95_bytes", "peak_bytes")
+PROFILE: Final = "profile"
+USERS_OWN: Final = (PROFILE, "user-data")  # tags of what a user would miss; a profile that is streamed is on a share
 LOGON: Final = ("logon", "profile-load", "new-profile", "appx-first-logon")  # sources that a logon waits for
 COLUMNS: Final = (
-    *("guest_bytes", "delta_mean_bytes", "delta_p95_bytes", "delta_peak_bytes", "datastore_bytes", "array_bytes"),
+    *(f"{size}_{figure}" for size in SIZES for figure in FIGURES),
     *(*TIERS.values(), "replica_bytes", "swap_bytes", "storage_bytes", "luns_needed", "increments_a_day"),
-    *("written_a_day_bytes", "away_a_day_bytes", "iops_max60", "elsewhere_iops_max60", "wait_p99_s", "conflicts"),
-    *("refreshes", "refresh_hours", "hour_after_bytes", "state_lost_bytes", "logon_bytes"),
+    *("written_a_day_bytes", "away_a_day_bytes", "network_a_day_bytes", "reclaimed_bytes", "reclaim_written_bytes"),
+    *("iops_max60", "elsewhere_iops_max60", "wait_p99_s", "conflicts", "cache_full"),
+    *("refreshes", "refresh_hours", "hour_after_bytes", "state_lost_bytes", "logon_bytes", "logon_added_s"),
 )
+OUTAGE: Final = "outage_day"  # beside them: infinite where there is none, so it has no mean
 
 Ints = NDArray[np.int64]
 
 
-def strategy_row(scenario: Scenario, asked: Scenario, one: Replicate, luns: Sequence[LunResult]) -> dict[str, Any]:
+def strategy_row(
+    made: Scenario, asked: Scenario, one: Replicate, luns: Sequence[LunResult], resets: Resets
+) -> dict[str, float]:
     """Figures of one strategy and replicate.
 
     Parameters
     ----------
-    scenario : Scenario
-        What was simulated, with the strategy.
+    made : Scenario
+        What was simulated, with the strategy and what it changes.
     asked : Scenario
-        What the comparison is for: its number of desktops decides how many LUNs are needed.
+        What the comparison is for, with the same strategy: its number of desktops decides how many LUNs are needed.
     one : Replicate
         The clones.
     luns : sequence of LunResult
         Their LUNs.
+    resets : Resets
+        When system disks were set back.
 
     Returns
     -------
     dict
-        Of `COLUMNS`, all per desktop unless said otherwise: `guest_bytes`, what the guest uses at the end, all disks
-        [B]; `delta_mean_bytes`, `delta_p95_bytes`, system disk's file at the end of a day, mean and 95th percentile
-        over desktops and days, and `delta_peak_bytes`, mean over desktops of the largest at any time [B];
-        `datastore_bytes`, all its files in whole allocation units, at the time when all desktops together need most,
-        and `array_bytes`, what the array keeps of all LUNs at its largest, base images and swap files too, after the
-        backing's copies, dead space of thin LUNs and deduplication [B]; `os_bytes`, `user_bytes`, `disposable_bytes`,
-        `share_bytes`, the same by tier, each at its own largest, `replica_bytes`, `swap_bytes`, and `storage_bytes`,
-        the sum of all tiers [B]; `luns_needed` for all desktops asked for [1]; `increments_a_day` [1/d];
-        `written_a_day_bytes` on all disks, `away_a_day_bytes` that programs from packages no longer write [B/d];
-        `iops_max60` of the worst minute of any LUN, by its own desktops, and `elsewhere_iops_max60` of the other
-        storage's worst minute [1/s]; of all LUNs, `wait_p99_s` of the worst hour [s] and `conflicts` [1]; `refreshes`
-        in all [1]; `refresh_hours`, in which one or more of the simulated clones is worked on, in the night or day with
-        most [h]; `hour_after_bytes`, system disk's file an hour after it was set back [B]; `state_lost_bytes`, what the
-        sources of the user's own had on the system disk at a refresh [B]; `logon_bytes`, written at a logon [B].
+        Of `COLUMNS`, all per desktop unless said otherwise.
+
+        - `guest_`, `delta_`, `datastore_`, `array_` with `mean_bytes`, `p95_bytes`, `peak_bytes`: the four sizes of
+          all disks, swap files and base images included, as `four_sizes` says; profiles and packages on shares are not.
+          [B]
+        - By tier, each at its largest at any time, all desktops together, files in whole allocation units: `os_bytes`
+          (system disks), `user_bytes`, `disposable_bytes`, `cache_bytes` (files of write caches), `share_bytes` (file
+          shares: containers, profiles, packages); `replica_bytes` (base images), `swap_bytes` (swap files, logs, small
+          disks); `storage_bytes`, their sum. [B]
+        - `luns_needed` for all desktops asked for. [1]
+        - `increments_a_day` [1/d]; `written_a_day_bytes` on all disks; `away_a_day_bytes` that programs from packages
+          no longer write; `network_a_day_bytes` to and from file shares and streaming servers [B/d];
+          `reclaimed_bytes`, `reclaim_written_bytes`: given back by reclaiming, and written for that, in all. [B]
+        - `iops_max60`, worst minute of any LUN, by its own desktops; `elsewhere_iops_max60`, that of all other storage
+          [1/s]; of all LUNs, `wait_p99_s` of the worst hour [s] and `conflicts` [1]; `cache_full`, share of the
+          desktops whose write cache needs more than its disk has [1].
+        - `refreshes`, times a system disk was set back [1]; `refresh_hours` in which one or more of all desktops asked
+          for are worked on, in the night or day with most [h]; `hour_after_bytes`, system disk's file an hour after it
+          was set back [B]; `state_lost_bytes`, what the sources of the user's own had there, each time [B].
+        - `logon_bytes`, written by the sources of a logon, and `logon_added_s`, waited for a profile, a container or
+          packages: by logons. [B, s]
+
+        And `OUTAGE`: day on which the first LUN is full with as many desktops as the scenario deals to one. [d]
     """
-    made = effective(scenario)
     activity = activity_of(made)
     layout = Layout.of(made, activity)
-    growth = np.concatenate([batch.growth for batch in one.batches])  # (clones, disks, days, 4)
-    sources = np.concatenate([batch.sources for batch in one.batches]).sum(axis=0)  # (disks, days, sources, 3)
-    clones, _, days = growth.shape[:3]
-    files = growth[..., GROWTH.index("delta_bytes")]
-    row = _space(made, asked, layout, one, files[:, OS])
-    written = sources[..., AMOUNTS.index("written_bytes")].sum()
+    sizes = PoolSizes.of(made, one, luns)
+    sources = np.sum([batch.sources.sum(axis=0) for batch in one.batches], axis=0)  # (disks, days, sources, 3)
+    clones, days = one.timeline.clones, made.pool.days
+    written = float(sources[..., AMOUNTS.index("written_bytes")].sum())
     on_lun = np.bincount(one.timeline.lun, minlength=len(luns))
     iops = max(float(lun.peaks["iops"].max()) / max(1, int(on_lun[lun.lun])) for lun in luns)
-    other = np.add.reduce([batch.elsewhere[:, :2].sum(axis=1) for batch in one.batches])
+    other = np.sum([batch.elsewhere[:, :2].sum(axis=1) for batch in one.batches], axis=0)
     waits = [float(lun.hours["wait_p99_s"].max()) for lun in luns]
     met = sum(int(lun.hours["conflicts"].sum() + lun.hours["miscompares"].sum()) for lun in luns)
+    times = resets.time_s.size
+    own = np.isin(
+        activity.tags, [tag for tag in USERS_OWN if not (tag == PROFILE and made.chosen("profile-streaming"))]
+    )
+    tiers = _tiers(made, asked, layout, sizes, one)
     return {
-        "guest_bytes": float(growth[..., -1, GROWTH.index("guest_used_bytes")].sum() / clones),
-        **row,
-        "array_bytes": _array(made, one, luns),
+        **_four(sizes.among(asked.pool.clones, int(tiers["luns_needed"]), int(tiers["swap_bytes"]))),
+        **tiers,
         "increments_a_day": sum(lun.time_s.size for lun in luns) / clones / days,
-        "written_a_day_bytes": float(written) / clones / days,
-        "away_a_day_bytes": sum(int(batch.away.sum()) for batch in one.batches) / clones / days,
+        "written_a_day_bytes": written / clones / days,
+        "away_a_day_bytes": total(one, "away_bytes") / clones / days,
+        "network_a_day_bytes": total(one, "network_bytes") / clones / days,
+        "reclaimed_bytes": total(one, "reclaimed_bytes") / clones,
+        "reclaim_written_bytes": total(one, "reclaim_written_bytes") / clones,
         "iops_max60": iops,
-        "elsewhere_iops_max60": float(other.max()) / 60.0 / clones,
+        "elsewhere_iops_max60": float(other.max(initial=0)) / 60.0 / clones,
         "wait_p99_s": float(np.nanmax([0.0, *waits])),
         "conflicts": float(met),
-        **_refreshes(one, activity.tags, clones),
+        "cache_full": total(one, "cache_full") / clones,
+        "refreshes": times / clones,
+        "refresh_hours": work_hours(asked, one.timeline.restarts, clones),
+        "hour_after_bytes": float(resets.after_bytes.mean()) if times else float("nan"),
+        "state_lost_bytes": state_lost(one, resets, own) / times if times else 0.0,
         "logon_bytes": _logon(one, activity.names, sources),
+        "logon_added_s": total(one, "logon_added_ms") / 1e3 / max(1, total(one, "logons")),
+        OUTAGE: outage_day(made, asked, sizes, on_lun),
     }
 
 
-def _space(made: Scenario, asked: Scenario, layout: Layout, one: Replicate, os_file: Ints) -> dict[str, float]:
-    where, clones = backing(made.luns.backing), os_file.shape[0]
-    steps = FileSteps.of(one)
-    here = [place for place, disk in enumerate(layout.disks) if disk.where == LUN]
+def total(one: Replicate, name: str) -> int:
+    """One of the totals of a replicate's clones, all together; names as of `clonesim.pool.clones.TOTALS`."""
+    return sum(int(batch.total(name).sum()) for batch in one.batches)
+
+
+def _four(sizes: PoolSizes) -> dict[str, float]:
+    rows = {str(row["size"]): row for row in sizes.table(0).to_dict("records")}
+    return {f"{size}_{figure}": float(rows[size][figure]) for size in SIZES for figure in FIGURES}
+
+
+def _tiers(made: Scenario, asked: Scenario, layout: Layout, sizes: PoolSizes, one: Replicate) -> dict[str, float]:
+    where, clones, pool = backing(made.luns.backing), sizes.clones, asked.pool.clones
     fixed = space_of(made, 1)
-    replica = fixed.fixed_bytes - fixed.clone_bytes
-    on_lun = steps.largest(here, where) / clones
+    replica = fixed.fixed_bytes - fixed.clone_bytes + sizes.extra_peak
+    beside = float(fixed.clone_bytes)
+    on_lun = sizes.largest([place for place, disk in enumerate(layout.disks) if disk.where == LUN]) / clones
     tiers = dict.fromkeys(TIERS.values(), 0.0)
     for place, disk in enumerate(layout.disks):
-        tiers[TIERS[disk.tier]] += steps.largest([place], where) / clones
+        tiers[TIERS[_tier(made, place, disk)]] += sizes.largest([place]) / clones
+    tiers["share_bytes"] += total(one, "profile_bytes") / clones + share_bytes_of_pool(asked) / pool
     room = where.limit(made.luns.size) * (1.0 - made.luns.reserve) - replica
-    each = on_lun + fixed.clone_bytes
-    needed = np.ceil(asked.pool.clones / max(1.0, min(made.luns.clones_per_lun, room // each)))
-    shared = replica * needed / asked.pool.clones
+    needed = np.ceil(pool / max(1.0, min(made.luns.clones_per_lun, room // (on_lun + beside))))
+    shared = (replica * needed + sizes.replica_lun + _second_images(made, one)) / pool
     return {
-        "delta_mean_bytes": float(os_file.mean()),
-        "delta_p95_bytes": float(np.quantile(os_file, 0.95)),
-        "delta_peak_bytes": steps.own_largest(OS) / clones,
-        "datastore_bytes": on_lun,
         **tiers,
         "replica_bytes": float(shared),
-        "swap_bytes": float(fixed.clone_bytes),
-        "storage_bytes": sum(tiers.values()) + float(shared) + float(fixed.clone_bytes),
+        "swap_bytes": beside,
+        "storage_bytes": sum(tiers.values()) + float(shared) + beside,
         "luns_needed": float(needed),
     }
 
 
-def _array(made: Scenario, one: Replicate, luns: Sequence[LunResult]) -> float:
-    """Most that the array keeps of all LUNs, per desktop. [B]"""
-    sizes = sizes_of(made, one, luns)
-    return float(sizes.loc[sizes["size"] == ARRAY, "peak_bytes"].iloc[0])
+def _second_images(made: Scenario, one: Replicate) -> int:
+    """What a datastore for base images alone holds besides while clones are recomposed. [B]"""
+    choice = made.chosen("recompose")
+    if choice is None or not made.luns.replica_lun or not (one.timeline.restarts.cause == RECOMPOSED).any():
+        return 0
+    return (int(choice.value("replicas")) - 1) * int(backing(made.luns.backing).allocated(made.guest.used))
 
 
-@dataclass(frozen=True, slots=True)
-class FileSteps:
-    """Growth steps of all files of a replicate, in order of clone, disk and time, resets included.
+def _tier(made: Scenario, place: int, disk: Disk) -> str:
+    """Tier of a disk; the file behind a cache in memory is a cache itself."""
+    mcs = made.chosen("mcs")
+    cached = made.chosen("provisioned-streaming") or (mcs and mcs.value("ram"))
+    return "cache" if place == OS and cached else disk.tier
 
-    Attributes
+
+def outage_day(made: Scenario, asked: Scenario, sizes: PoolSizes, on_lun: NDArray[np.integer]) -> float:
+    """Day on which the first LUN is full; infinite if none is. [d]
+
+    Parameters
     ----------
-    time_s, disk : (n,) arrays
-        When, and of which disk.
-    first : (n,) bool array
-        Whether it is the first one of its file.
-    level : (n,) int64 array
-        Size of the file after it. [B]
+    made, asked : Scenario
+        What was simulated, and what it stands for.
+    sizes : PoolSizes
+        Of the clones.
+    on_lun : (luns,) int array
+        Clones of each LUN at the start. [1]
+
+    Notes
+    -----
+    Each LUN has as many desktops as `luns.clones_per_lun` says, which grow as those simulated do: with 25 of 64
+    simulated, their bytes count 2.56 times.
     """
-
-    time_s: NDArray[np.float64]
-    disk: NDArray[np.int8]
-    first: NDArray[np.bool_]
-    level: Ints
-
-    @classmethod
-    def of(cls, one: Replicate) -> Self:
-        """Steps of a replicate's clones."""
-        names = ("time_s", "clone", "disk", "size")
-        columns = [np.concatenate([getattr(batch, name) for batch in one.batches]) for name in names]
-        order = np.lexsort((columns[0], columns[2], columns[1]))
-        time_s, clone, disk, size = (column[order] for column in columns)
-        first = np.append(True, (np.diff(clone) != 0) | (np.diff(disk) != 0))[: order.size]
-        total = np.cumsum(size)
-        before = (total - size)[first]  # of all files before
-        return cls(time_s, disk, first, total - before[np.cumsum(first) - 1])
-
-    def largest(self, places: Sequence[int], where: Backing) -> float:
-        """Most that the files of some disks took on a datastore at any time, all clones together. [B]"""
-        taken = where.allocated(self.level)
-        change = np.diff(taken, prepend=0)
-        change[self.first] = taken[self.first]
-        mine = np.isin(self.disk, places)
-        order = np.argsort(self.time_s[mine], kind="stable")
-        time_s, total = self.time_s[mine][order], np.cumsum(change[mine][order])
-        settled = np.append(np.diff(time_s) > 0, True)[: time_s.size]  # what happens at one time happens together
-        return float(total[settled].max(initial=0))
-
-    def own_largest(self, place: int) -> float:
-        """Largest size of each clone's file of a disk, summed over clones. [B]"""
-        mine = self.disk == place
-        starts = np.flatnonzero(self.first[mine])
-        return float(np.maximum.reduceat(self.level[mine], starts).sum()) if starts.size else 0.0
-
-
-def _refreshes(one: Replicate, tags: Sequence[str], clones: int) -> dict[str, float]:
-    restarts = one.timeline.restarts
-    mine = restarts.take(restarts.cause == REFRESHED)
-    if not mine.clone.size:
-        return {"refreshes": 0.0, "refresh_hours": 0.0, "hour_after_bytes": float("nan"), "state_lost_bytes": 0.0}
-    night = np.floor((mine.start_s - DAY_S / 2) / DAY_S).astype(np.int64)
-    hours = [_busy(mine.start_s[night == n], mine.up_s[night == n]) / 3600.0 for n in np.unique(night).tolist()]
-    return {
-        "refreshes": mine.clone.size / clones,
-        "refresh_hours": float(max(hours)),
-        "hour_after_bytes": _hour_after(one),
-        "state_lost_bytes": _lost(one, np.isin(tags, USERS_OWN)) / mine.clone.size,
-    }
-
-
-def _busy(start_s: NDArray[np.float64], end_s: NDArray[np.float64]) -> float:
-    """Time in which one or more of these are under way. [s]"""
-    order = np.argsort(start_s)
-    start_s, until = start_s[order], np.maximum.accumulate(end_s[order])
-    idle = np.maximum(start_s[1:] - until[:-1], 0.0).sum()
-    return float(until[-1] - start_s[0] - idle)
-
-
-def _lost(one: Replicate, own: NDArray[np.bool_]) -> float:
-    """What some sources had on system disks when these were set back, all together. [B]
-
-    Days count up to the last reset: those whose noon was before it.
-    """
-    found = 0
-    for batch in one.batches:
-        touched = batch.sources[:, OS, :, :, AMOUNTS.index("first_touch_bytes")]
-        held = (touched - batch.sources[:, OS, :, :, AMOUNTS.index("released_bytes")])[:, :, own].sum(axis=2)
-        for k, clone in enumerate(batch.job.clones):
-            resets = one.timeline.emptied(clone, "refresh")
-            days = int(np.floor(resets[-1] / DAY_S + 0.5)) if resets.size else 0
-            found += int(held[k, :days].sum())
-    return float(found)
-
-
-def _hour_after(one: Replicate) -> float:
-    """Mean size of the system disk's file an hour after it was set back. [B]"""
-    found = []
-    for batch in one.batches:
-        for clone in batch.job.clones:
-            rows = (batch.clone == clone) & (batch.disk == OS)
-            time_s, total = batch.time_s[rows], np.cumsum(batch.size[rows])
-            resets = one.timeline.emptied(clone, "refresh")
-            found.append(total[np.searchsorted(time_s, resets + 3600.0, side="right") - 1])
-    sizes = np.concatenate(found)
-    return float(sizes.mean()) if sizes.size else float("nan")
+    many = min(made.luns.clones_per_lun, asked.pool.clones)
+    beside = space_of(made, many).fixed_bytes
+    limit, first_s = backing(made.luns.backing).limit(made.luns.size), np.inf
+    for lun, here in enumerate(on_lun.tolist()):
+        if not here:
+            continue
+        mine = sizes.files[sizes.files["lun"] == lun]
+        used = Course.of_steps(mine["time_s"].to_numpy(), mine["taken"].to_numpy(), sizes.horizon_s)
+        level = used.value * many / here
+        if lun in sizes.extra:
+            level = level + Course.of_steps(*sizes.extra[lun], sizes.horizon_s).at(used.time_s)
+        over = np.flatnonzero(beside + level > limit)
+        first_s = min(first_s, float(used.time_s[over[0]])) if over.size else first_s
+    return first_s / DAY_S
 
 
 def _logon(one: Replicate, names: Sequence[str], sources: Ints) -> float:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from clonesim.errors import ParameterError, ScenarioError
 from clonesim.planning.pool_sample import PoolSample, sample_pool
+from clonesim.planning.resized import resized
 from clonesim.pool.band import band_variants
 from clonesim.scenario import catalog
 from clonesim.scenario.load import load_scenario
@@ -50,9 +51,7 @@ def variants_of(scenario: Scenario) -> tuple[Scenario, list[Variant]]:
     A value that cannot be (a factor that leaves the parameter's range) is moved as far as it can be.
     """
     clones = min(scenario.pool.clones, catalog.value(TOPIC, "sample.clones"))
-    users = max(1, round((scenario.users.count or 0) * clones / scenario.pool.clones))
-    count = {"count": users} if scenario.users.count else {}
-    base = load_scenario(scenario, pool={"clones": clones}, users=count, luns={"count": 1, "placement": "round-robin"})
+    base = resized(scenario, clones, luns=1)
     found = [
         Variant("policy", _policy(variant), variant)
         for variant in band_variants(base)

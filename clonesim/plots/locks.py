@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.plots.chart import GREY, add_caption, axes, save_chart
+from clonesim.plots.chart import GREY, add_caption, axes, save_chart, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +86,7 @@ def draw_lock_map(frame: pd.DataFrame, figure: Figure) -> None:
     _colour_bar(figure, grid.ravel().tolist())
     caption = str(frame.attrs.get("caption", ""))
     text = f"Black line: {limit:g} ms. Dot: below {LEAST_MS:g} ms; fails: gives up after all tries. {caption}"
-    figure.supxlabel(_folded(text, 210), fontsize=7, color=GREY, x=0.01, ha="left")
+    figure.supxlabel(textwrap.fill(text, 210), fontsize=7, color=GREY, x=0.01, ha="left")
 
 
 def plot_lock_sensitivity(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -129,7 +131,8 @@ def save_lock_charts(cells: pd.DataFrame, sensitivity: pd.DataFrame | None, fold
     for locking in cells["locking"].unique():
         part = cells[cells["locking"] == locking]
         part.attrs = cells.attrs
-        found.append(_save(part, Path(folder) / f"lock_map_{locking}.png"))
+        path = Path(folder) / f"lock_map_{locking}.png"
+        found.append(save_figure(partial(draw_lock_map, part), path, (15, 9.5), 110))
     if sensitivity is not None:
         found.append(save_chart(_large, sensitivity, Path(folder) / "lock_sensitivity.png"))
     return found
@@ -140,17 +143,6 @@ def _large(frame: pd.DataFrame, ax: Axes) -> Axes:
     assert figure is not None
     figure.set_size_inches(10, 8)  # type: ignore[union-attr]
     return plot_lock_sensitivity(frame, ax)
-
-
-def _save(frame: pd.DataFrame, path: Path) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(15, 9.5), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    draw_lock_map(frame, figure)
-    figure.savefig(path, metadata={"Software": None})
-    return path
 
 
 def _colours() -> Any:
@@ -186,9 +178,3 @@ def _told(wait: float, nothing: str = "·") -> str:
     if wait < LEAST_MS:
         return nothing
     return f"{wait:.1f}" if wait < 9.95 else f"{wait:.0f}" if wait < 9995 else f"{wait / 1e3:.0f}k"
-
-
-def _folded(text: str, width: int) -> str:
-    import textwrap
-
-    return textwrap.fill(text, width)

@@ -11,7 +11,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clonesim.planning.density import NOTHING
-from clonesim.plots.chart import BLUE, GREEN, GREY, ORANGE, PINK, RED, SHAPES, SKY, add_caption, axes, save_chart
+from clonesim.plots.chart import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    SHAPES,
+    SKY,
+    add_caption,
+    axes,
+    broken,
+    captioned,
+    save_chart,
+    text_beside,
+    with_room,
+)
 from clonesim.units import GIB
 from clonesim.words import (
     METRICS,
@@ -37,7 +53,6 @@ if TYPE_CHECKING:
 LOWEST, HIGHEST = 0.1, 3000.0  # of the density chart, in % of a limit
 LEAST_WANTED = 1.0  # of the hosts' chart, in % of what they have
 MOST_COLUMNS, ROW_POINTS = 12, 10.5  # of the figures below it
-LETTER = 0.0105  # width of a letter beside a bar, as a share of the axes
 WIDTH = 120  # letters in a line of a caption
 
 COLORS = {
@@ -241,17 +256,13 @@ def plot_swings(swings: pd.DataFrame, ax: Axes | None = None, planned: float | N
         ax.barh(place, row["min"], color=BLUE, height=0.55)
         for side, at, text in _ends(table[table["assumption"] == name]):
             longest[side] = max(longest[side], len(text))
-            room: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
-            away = 4 if side == "right" else -4
-            ax.annotate(text, (at, place), xytext=(away, 0), ha="left" if away > 0 else "right", **room)
+            text_beside(ax, place, at, side, text)
     ax.axvline(0, color="black", lw=1.0)
-    ax.set_yticks(np.arange(len(ends)), [_broken(str(titles[name])) for name in ends.index], fontsize=8)
+    ax.set_yticks(np.arange(len(ends)), [broken(str(titles[name])) for name in ends.index], fontsize=8)
     what = f"Usable capacity, from the planned {sized(float(planned or 0))}" if bought else "Space of one clone, mean"
     ax.set(xlabel=f"{what} [%]", title="What the plan rests on most")
     low, high = min(float(ends["min"].min()), -0.5), max(float(ends["max"].max()), 0.5)
-    left, right = (min(0.02 + LETTER * longest[side], 0.4) for side in ("left", "right"))
-    wide = (high - low) / (1 - left - right)
-    ax.set_xlim(low - left * wide, high + right * wide)
+    ax.set_xlim(*with_room(low, high, longest))
     return add_caption(ax, swings, "Each assumption is moved by itself, in a small pool.", WIDTH)
 
 
@@ -267,11 +278,6 @@ def _ends(part: pd.DataFrame) -> list[tuple[str, float, str]]:
 
 def _signed(per_cent: float) -> str:
     return f"{per_cent:+.0f} %" if abs(per_cent) >= 9.95 else f"{per_cent:+.1f} %"
-
-
-def _broken(title: str) -> str:
-    """Parameter names on a line of their own."""
-    return title.replace(" (", "\n(")
 
 
 def plot_hosts(failures: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -336,8 +342,8 @@ def _host_rows(failures: pd.DataFrame) -> list[tuple[str, list[str]]]:
 def save_density(plan: Density, folder: str | Path) -> list[Path]:
     """Save the charts of `plan_density` as PNG files: limits, and rules of thumb."""
     said = density_verdict(plan)
-    frame = _captioned(plan.frame, plan.label, *said[1:])
-    rules = _captioned(plan.rules, plan.label, said[0])
+    frame = captioned(plan.frame, plan.label, *said[1:])
+    rules = captioned(plan.rules, plan.label, said[0])
     where = Path(folder)
     return [
         save_chart(plot_density, frame, where / "density.png"),
@@ -348,7 +354,7 @@ def save_density(plan: Density, folder: str | Path) -> list[Path]:
 def save_size(bought: Size, folder: str | Path) -> list[Path]:
     """Save the charts of `size` as PNG files: the purchase, and what moves it."""
     said = size_verdict(bought)
-    frame, swings = _captioned(bought.frame, bought.label, said[1]), _captioned(bought.swings, bought.label, said[2])
+    frame, swings = captioned(bought.frame, bought.label, said[1]), captioned(bought.swings, bought.label, said[2])
     where, planned = Path(folder), float(bought.purchase.usable_bytes)
     return [
         save_chart(plot_size, frame, where / "size.png"),
@@ -360,10 +366,4 @@ def save_hosts(failures: pd.DataFrame, made: Cluster, folder: str | Path) -> lis
     """Save the chart of hosts that fail as a PNG file."""
     label = hosts_label(made, int(failures["desktops"].iloc[0] + failures["down"].iloc[0]))
     said = " ".join(hosts_verdict(failures))
-    return [save_chart(plot_hosts, _captioned(failures, label, said), Path(folder) / "hosts.png")]
-
-
-def _captioned(frame: pd.DataFrame, *texts: str) -> pd.DataFrame:
-    found = frame.copy()
-    found.attrs |= {"caption": " ".join(texts)}
-    return found
+    return [save_chart(plot_hosts, captioned(failures, label, said), Path(folder) / "hosts.png")]

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clonesim.plots.chart import BLUE, GREY, ORANGE, SKY, add_caption, axes, save_chart
+from clonesim.plots.chart import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SKY,
+    add_caption,
+    axes,
+    broken,
+    captioned,
+    save_chart,
+    text_beside,
+    with_room,
+)
 from clonesim.sensitivity_words import sensitivity_verdict, told
 from clonesim.words import BYTES, number
 
@@ -18,7 +30,6 @@ if TYPE_CHECKING:
     from clonesim.planning.sensitivity import Sensitivity
 
 WIDTH = 120  # letters in a line of a caption
-LETTER = 0.0105  # width of a letter beside a bar, as a share of the axes
 DECADE = 10.0  # figures over more than that are drawn on a log scale
 
 
@@ -46,11 +57,9 @@ def plot_sensitivity(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.barh(place, (at - usual) / scale, left=usual / scale, color=color, height=0.55)
         for side, (at, text) in _ends(row, usual).items():
             longest[side] = max(longest[side], len(text))
-            away = 4 if side == "right" else -4
-            room: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
-            ax.annotate(text, (at / scale, place), xytext=(away, 0), ha="left" if away > 0 else "right", **room)
+            text_beside(ax, place, at / scale, side, text)
     ax.axvline(usual / scale, color="black", lw=1.0)
-    ax.set_yticks(np.arange(len(rows)), [_broken(str(row["title"])) for row in rows], fontsize=8)
+    ax.set_yticks(np.arange(len(rows)), [broken(str(row["title"])) for row in rows], fontsize=8)
     title = str(frame.attrs["title"])
     ax.set(xlabel=f"{title[0].upper()}{title[1:]}{f' [{called}]' if called else ''}{', log scale' if log else ''}")
     ax.set_title(f"What each assumption does by itself (line: {told(usual, unit)})")
@@ -84,7 +93,7 @@ def plot_shares(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         others = place[:-1]
         label = "of the rest, once the first is settled"
         ax.plot(settled[:-1], others, "D", color=ORANGE, ms=6, mec="white", label=label, zorder=5)
-    ax.set_yticks(place, [_broken(str(title)) for title in rows["title"]], fontsize=8)
+    ax.set_yticks(place, [broken(str(title)) for title in rows["title"]], fontsize=8)
     ax.set(xlabel=f"Share of the variance: {frame.attrs['title']} [%]", xlim=(0, 102))
     ax.set_title("Which assumption moves the answer most")
     if not rows["total"].to_numpy(float).any():
@@ -95,8 +104,7 @@ def plot_shares(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def save_sensitivity(found: Sensitivity, folder: str | Path) -> list[Path]:
     """Save both charts as PNG files."""
-    frame = found.frame.copy()
-    frame.attrs |= {"caption": " ".join([*sensitivity_verdict(found), found.label])}
+    frame = captioned(found.frame, *sensitivity_verdict(found), found.label)
     where = Path(folder)
     return [
         save_chart(plot_sensitivity, frame, where / f"sensitivity-{found.figure}.png"),
@@ -138,18 +146,11 @@ def _change(share: float) -> str:
 
 def _room(ax: Axes, ends: tuple[float, float], longest: dict[str, int], log: bool) -> None:
     """Limits with room for the texts beside the bars."""
-    left, right = (min(0.02 + LETTER * longest[side], 0.4) for side in ("left", "right"))
     low, high = (np.log(ends) if log else np.array(ends)).tolist()
     if high - low < 1e-12:
         low, high = low - max(0.05 * abs(low), 1e-6), high + max(0.05 * abs(high), 1e-6)
-    wide = (high - low) / (1 - left - right)
-    limits = low - left * wide, high + right * wide
+    limits = with_room(low, high, longest)
     if log:
         ax.set_xscale("log")
         limits = float(np.exp(limits[0])), float(np.exp(limits[1]))
     ax.set_xlim(*limits)
-
-
-def _broken(title: str) -> str:
-    """Parameter names on a line of their own."""
-    return title.replace(" (", "\n(")

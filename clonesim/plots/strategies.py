@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.plots.chart import BLUE, GREEN, GREY, ORANGE, PINK, SKY, add_caption, axes, save_chart
+from clonesim.plots.chart import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, add_caption, axes, save_figure
 from clonesim.strategy_words import TIERS, broken, comparison_verdict, pareto
 from clonesim.units import GIB, MIB
 from clonesim.words import number, off, sized
@@ -20,18 +22,62 @@ if TYPE_CHECKING:
     from clonesim.planning.compare import Comparison
 
 WIDTH = 130  # letters in a line of a caption
-LETTER = 0.0098  # width of a letter of a label, as a share of the axes
-ROW, MOST_BAND = 0.062, 0.68  # height of a label's row, and of all rows together, as a share of the axes
+INCHES = (8.0, 5.0)  # of a figure, unless its rows need more
+POINTS = 72  # in an inch
+FONT, LEAST_FONT = 8.0, 4.0  # of names [pt]
+ROW_POINTS = 13.0  # height of a row with a name in FONT [pt]
+ROW = 0.062  # most height of a row, as a share of the axes
+MOST_LETTERS = 60  # of names that stand together
+GAP = 0.008  # between a name and its point, as a share of the axes
+REACH = 0.6  # an interval is drawn so far beyond the outermost strategies, as a share of their span
 LEAST_LOST, MOST_STEPS = 0.1 * MIB, 6  # bottom of the scale; marks on it
-TIER_COLORS = dict(zip(TIERS, (BLUE, GREEN, ORANGE, PINK, GREY, SKY), strict=True))
+TIER_COLUMNS = 4  # of the legend
+TIER_COLORS = dict(zip(TIERS, (BLUE, GREEN, ORANGE, RED, PINK, GREY, SKY), strict=True))
+NOT_BEATEN = "not beaten by another"
 NOTE = (
-    "Storage: all tiers at their largest, base images and swap files shared out. Lost: blocks that profile and "
-    "user-data sources had written to the system disk. Bars: Student's 95 % intervals over replicates. Step line: no "
-    "other strategy needs less and loses less."
+    "Storage: all tiers at their largest, base images and swap files shared out. Lost: blocks that profile (unless "
+    "streamed) and user-data sources had written to the system disk; nothing where it is set back only after the run. "
+    "Bars: Student's 95 % intervals over replicates, an arrowhead where one goes on. Green line and rings: no other "
+    "strategy needs less storage without losing more."
 )
-TIERS_NOTE = "Each tier at its largest, all desktops together. Bars: Student's 95 % interval of the total."
+TIERS_NOTE = (
+    "Each tier at its largest, all desktops together. Bars: Student's 95 % interval of the total, an arrowhead where "
+    "it goes on."
+)
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Place of a name: where it begins and ends, and its height; all as shares of the axes."""
+
+    begin: float
+    end: float
+    at: float
+
+    def covers(self, other: Label, row: float) -> bool:
+        """Whether both would be drawn over each other, in rows of this height."""
+        return self.begin < other.end and other.begin < self.end and abs(self.at - other.at) < 0.999 * row
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where strategies lie: low, middle and high storage [GiB]; height, row and band as shares of the axes."""
+
+    spans: tuple[Floats, Floats, Floats]
+    height: Floats
+    above: NDArray[np.bool_]  # who lies above the band
+    row: float
+    band: float
+
+    def heights(self, k: int) -> list[float]:
+        """Heights at which the name of one may stand, the nearest first."""
+        own = float(self.height[k])
+        if not self.above[k]:
+            return [own]
+        near = [own + sign * shift * self.row for shift in np.arange(0.5, 1 / self.row, 0.5) for sign in (1, -1)]
+        return [own, *(at for at in near if self.band + 0.6 * self.row < at < 1 - 0.6 * self.row)]
 
 
 def plot_strategies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -42,40 +88,110 @@ def plot_strategies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     frame : DataFrame
         `Comparison.frame`; its first row is the base.
     ax : Axes, optional
-        Where to draw; a new figure by default.
+        Where to draw; a new figure by default, as high as the strategies need.
 
     Notes
     -----
-    Strategies that lose nothing lie in the band at the bottom, in rows so that they can be told apart. The scale of
-    what is lost above it is logarithmic.
+    Strategies that lose nothing lie in the band at the bottom, in rows so that they can be told apart: the least
+    storage lowest. The scale of what is lost above it is logarithmic.
     """
-    ax = axes(ax)
+    ax = _axes(ax, _inches(frame))
     lost = frame["state_lost_bytes"].to_numpy(np.float64)
-    kept = np.count_nonzero(lost <= 0)
-    row = min(ROW, MOST_BAND / (kept + 0.5))
-    band = row * (kept + 0.5)
+    row = min(ROW, 1 / _rows(lost))
+    band = row * (np.count_nonzero(lost <= 0) + 0.5)
     height = _heights(frame, lost, row, band)
-    middle, low, high = (frame[f"storage_bytes{end}"].to_numpy(np.float64) / GIB for end in ("", "_low", "_high"))
-    low, high = (np.where(np.isfinite(end), end, middle) for end in (low, high))
+    middle, low, high = _interval(frame)
     refreshed = frame["refreshes"].to_numpy(np.float64) > 0
-    if kept:
+    if (lost <= 0).any():
         ax.axhspan(0, band, color=GREEN, alpha=0.08, lw=0)
-    ax.axvline(middle[0], color=GREY, lw=1.0, ls=":")
-    labels = [str(label) for label in frame["strategy"]]
-    front = [labels.index(label) for label in pareto(frame)]
-    _frontier(ax, middle[front], height[front])
-    for mine, marker, color, title in ((~refreshed, "o", BLUE, "never set back"), (refreshed, "s", ORANGE, "set back")):
+    ax.axvline(middle[0], color=GREY, lw=1.0, ls=":", zorder=0.5)
+    view = _view(middle, low, high)
+    ax.set_xlim(*view)
+    low, high = _cut(ax, view, (low, high), height, GREY)
+    front = _frontier(ax, frame, middle, height)
+    for mine, marker, color, title in ((~refreshed, "o", BLUE, "not set back"), (refreshed, "s", ORANGE, "set back")):
         if mine.any():
             spans = np.stack([middle - low, high - middle])[:, mine]
             style: dict[str, Any] = {"fmt": marker, "color": color, "ecolor": GREY, "elinewidth": 1.0, "capsize": 2.5}
             ax.errorbar(middle[mine], height[mine], xerr=spans, ms=6, label=title, zorder=3, **style)
-    _labels(ax, labels, (low, high), height, 0.9 * row)
+    points = Points((low, middle, high), height, lost > 0, row, band)
+    texts = _named([str(label) for label in frame["strategy"]], list(np.stack([low, middle, high, height, lost]).T))
+    _labels(ax, texts, _font(ax, row, _beside_axes(frame, NOTE)), points, front)
     _marks_of_lost(ax, lost, band)
     ax.set_ylim(0, 1)
     ax.set(xlabel="Storage per desktop [GiB]", ylabel="User's state lost at each refresh")
     ax.set_title("What a strategy needs, and what its users lose", pad=26)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, frameon=False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=8, frameon=False)
     return add_caption(ax, frame, NOTE, WIDTH)
+
+
+def _inches(frame: pd.DataFrame) -> tuple[float, float]:
+    """Size of a figure in which all names of `plot_strategies` have room. [inch]"""
+    return _sized(_rows(frame["state_lost_bytes"].to_numpy(np.float64)), _beside_axes(frame, NOTE))
+
+
+def _tiers_inches(frame: pd.DataFrame) -> tuple[float, float]:
+    """Size of a figure in which all names of `plot_tiers` have room. [inch]"""
+    return _sized(_tier_places(_tier_names(frame))[1], _beside_axes(frame, TIERS_NOTE, _legend_rows(frame)))
+
+
+def _sized(rows: float, beside: float) -> tuple[float, float]:
+    return INCHES[0], max(INCHES[1], round((ROW_POINTS * rows + beside) / POINTS + 0.05, 1))
+
+
+def _beside_axes(frame: pd.DataFrame, note: str, legend_rows: int = 1) -> float:
+    """Height of title, legend, axis and caption. [pt]"""
+    lines = len(textwrap.wrap(f"{frame.attrs.get('caption', '')} {note}", WIDTH - 20))
+    return 80.0 + 14.0 * legend_rows + 9.0 * lines
+
+
+def _font(ax: Axes, row: float, beside: float) -> float:
+    """Size of letters in rows of this share of the axes, as high as they will be, nearly, when all is laid out. [pt]"""
+    high = POINTS * ax.bbox.height / ax.figure.dpi / 0.77 - beside  # as axes are before all is laid out
+    return float(np.clip(FONT * row * high / ROW_POINTS, LEAST_FONT, FONT))
+
+
+def _axes(ax: Axes | None, inches: tuple[float, float]) -> Axes:
+    found = axes(ax)
+    if ax is None:
+        found.figure.set(size_inches=inches)
+    return found
+
+
+def _rows(lost: Floats) -> float:
+    """Rows of names that the axes hold: one for each strategy that loses nothing, and room above for the others."""
+    some = int(np.count_nonzero(lost > 0))
+    return lost.size - some + 0.5 + (max(5.0, 1.6 * some + 1) if some else 1.0)
+
+
+def _interval(frame: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Storage per desktop with the ends of its interval; none where there is no bound. [GiB]"""
+    middle, low, high = (frame[f"storage_bytes{end}"].to_numpy(np.float64) / GIB for end in ("", "_low", "_high"))
+    low, high = (np.where(np.isfinite(end), end, middle) for end in (low, high))
+    return middle, low, high
+
+
+def _view(middle: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+    """Ends of what is drawn: all strategies, and their intervals as far as they do not dwarf the differences."""
+    reach = max(REACH * float(np.ptp(middle)), 0.15 * float(middle.max()))
+    left, right = (
+        max(float(low.min()), float(middle.min()) - reach),
+        min(float(high.max()), float(middle.max()) + reach),
+    )
+    step = 0.03 * max(right - left, 0.02 * right, 1e-3)
+    return max(0.0, left - step), right + step
+
+
+def _cut(
+    ax: Axes, view: tuple[float, float], ends: tuple[Floats, Floats], height: Floats, color: str
+) -> tuple[Floats, Floats]:
+    """Intervals within the view; arrowheads where they go on."""
+    low, high = ends
+    style: dict[str, Any] = {"ls": "none", "color": color, "ms": 6, "clip_on": False, "zorder": 4, "label": "_cut"}
+    for marker, mine, place in ((4, low < view[0], view[0]), (5, high > view[1], view[1])):  # tips of arrows
+        if mine.any():
+            ax.plot(np.full(np.count_nonzero(mine), place), height[mine], marker=marker, **style)
+    return np.maximum(low, view[0]), np.minimum(high, view[1])
 
 
 def _scale(lost: Floats) -> tuple[float, float]:
@@ -102,46 +218,100 @@ def _heights(frame: pd.DataFrame, lost: Floats, row: float, band: float) -> Floa
     return found
 
 
-def _frontier(ax: Axes, storage: Floats, height: Floats) -> None:
-    """Staircase through the strategies that none beats, from the least storage on."""
-    if storage.size > 1:
-        ax.step(storage, height, where="pre", color=GREEN, lw=1.4, ls="--", label="not beaten by another", zorder=1)
+def _frontier(ax: Axes, frame: pd.DataFrame, storage: Floats, height: Floats) -> tuple[Floats, Floats]:
+    """Rings around the strategies that none beats, and stairs through them: all others lie on, above or right of it."""
+    labels = [str(label) for label in frame["strategy"]]
+    front = np.array([labels.index(label) for label in pareto(frame)])
+    figures = frame[["storage_bytes", "state_lost_bytes"]].to_numpy(np.float64)
+    same = (figures[:, None, :] == figures[None, front, :]).all(axis=2).any(axis=1)
+    stairs = np.append(storage[front[0]], storage[front]), np.append(1.0, height[front])
+    ax.step(*stairs, where="post", color=GREEN, lw=1.4, ls="--", label=NOT_BEATEN, zorder=1)
+    ring: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 12, "mfc": "none", "mec": GREEN, "mew": 1.6, "zorder": 2}
+    ax.plot(storage[same], height[same], label="_rings", **ring)
+    return storage[front], height[front]
 
 
-def _labels(ax: Axes, labels: list[str], ends: tuple[Floats, Floats], height: Floats, row: float) -> None:
-    """Names beside the intervals, on the side with room; the axis is widened until all fit."""
-    low, high = ends
-    texts = [f"{label} (base)" if k == 0 else label for k, label in enumerate(labels)]
-    width = np.array([LETTER * len(text) + 0.015 for text in texts])
-    left, right = float(low.min()), float(high.max())
-    step = 0.03 * max(right - left, 0.02 * right, 1e-3)
-    left, right = max(0.0, left - step), right + step
-    while True:
-        fits_right = (high - left) / (right - left) + width <= 1
-        fits_left = (low - left) / (right - left) - width >= 0
-        if (fits_right | fits_left).all() or not (width < 0.9).all():
+def _named(labels: list[str], points: list[NDArray[np.generic]]) -> dict[int, str]:
+    """Names by the first strategy of each point; above the band, those with the same point and interval together."""
+    found: dict[int, str] = {}
+    for k, label in enumerate(labels):
+        for first, text in found.items():
+            same = bool(points[k][-1]) and np.allclose(points[k], points[first], rtol=1e-4, atol=0)
+            if same and first and len(text) + len(label) < MOST_LETTERS:
+                found[first] = f"{text}, {label}"
+                break
+        else:
+            found[k] = label if k else f"{label} (base)"
+    return found
+
+
+def _labels(ax: Axes, texts: dict[int, str], font: float, points: Points, front: tuple[Floats, Floats]) -> None:
+    """Names beside the intervals, on the side with room; the axis is widened until all fit.
+
+    Those above the band that would cover another are moved up or down, with a line to their point.
+    """
+    left, right = ax.get_xlim()
+    widths = _widths(ax, texts, font)
+    width, (low, _, high) = np.array(list(widths.values())), (end[list(texts)] for end in points.spans)
+    step = 0.05 * (right - left)
+    for _ in range(100):
+        fits = ((high - left) / (right - left) + width <= 1) | ((low - left) / (right - left) - width >= 0)
+        if fits[width < 0.9].all():
             break
         right += step
     ax.set_xlim(left, right)
-    on_right = fits_right | ~fits_left
-    begins = (np.where(on_right, high, low) - left) / (right - left) - np.where(on_right, 0.0, width)
-    for k, at in _apart(height, begins, begins + width, row):
-        style: dict[str, Any] = {"ha": "left" if on_right[k] else "right", "va": "center", "fontsize": 8}
-        style |= {"weight": "bold"} if k == 0 else {}
-        shift, place = (5, 0) if on_right[k] else (-5, 0), float(high[k] if on_right[k] else low[k])
-        ax.annotate(texts[k], (place, at), xytext=shift, textcoords="offset points", annotation_clip=False, **style)
+    spans = [(end - left) / (right - left) for end in points.spans]
+    stairs = [(end - left) / (right - left) for end in (front[0][:-1], front[0][1:])]
+    lines = np.append(spans[0], stairs[0]), np.append(spans[2], stairs[1]), np.append(points.height, front[1][:-1])
+    taken: list[Label] = []
+    for k in sorted(texts, key=lambda one: (points.above[one], points.height[one], one)):
+        own, mine = float(points.height[k]), tuple(float(end[k]) for end in spans)
+        choices = [one for at in points.heights(k) for one in _sides(mine, widths[k], at, at == own)]
+        free = [one for one in choices if not any(one.covers(other, points.row) for other in taken)] or choices
+        costs = [_cost(one, k, spans[1], points, lines) for one in free]
+        taken.append(free[int(np.argmin(costs))])
+        _write(ax, texts[k], taken[-1], (mine[1], own), {"fontsize": font, "weight": "normal" if k else "bold"})
 
 
-def _apart(height: Floats, begins: Floats, ends: Floats, row: float) -> list[tuple[int, float]]:
-    """Labels with their heights: each at its strategy's, or as far above as those below it need that it would cover."""
-    found: list[tuple[int, float]] = []
-    for k in np.argsort(height, kind="stable").tolist():
-        at = float(height[k])
-        for other, taken in sorted(found, key=lambda one: one[1]):
-            if begins[k] < ends[other] and begins[other] < ends[k] and abs(at - taken) < row:
-                at = taken + row
-        found.append((k, at))
-    return found
+def _write(ax: Axes, text: str, label: Label, point: tuple[float, float], style: dict[str, Any]) -> None:
+    """A name, and a line to its point if it stands at another height."""
+    on_left = label.end <= point[0]
+    edge, away = (label.end, -GAP) if on_left else (label.begin, GAP)
+    if label.at != point[1]:
+        ends = [point[0], edge + 0.5 * away], [point[1], label.at]
+        ax.plot(*ends, color=GREY, lw=0.7, zorder=2, transform=ax.transAxes, label="_line")
+    style |= {"va": "center", "ha": "right" if on_left else "left", "zorder": 5, "annotation_clip": False}
+    ax.annotate(text, (edge + away, label.at), xycoords="axes fraction", **style)
+
+
+def _widths(ax: Axes, texts: dict[int, str], font: float) -> dict[int, float]:
+    """Width of each name, with a gap on both sides, as a share of the axes."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    points = POINTS * ax.bbox.width / ax.figure.dpi
+    fonts = [FontProperties(size=font, weight=weight) for weight in ("bold", "normal")]
+    paths = {k: TextPath((0, 0), text, prop=fonts[k > 0]) for k, text in texts.items()}
+    return {k: float(path.get_extents().width) / points + 2.5 * GAP for k, path in paths.items()}
+
+
+def _sides(span: tuple[float, ...], width: float, at: float, own: bool) -> list[Label]:
+    """Places of a name at a height: beyond the ends of its interval; off its own height near to its point."""
+    low, middle, high = span if own else (span[1], span[1], span[1])
+    found = [Label(high, high + width, at), Label(low - width, low, at)]
+    inside = [one for one in found if one.begin >= 0 and one.end <= 1]
+    across = max(0.0, min(middle + GAP, 1 - width))
+    return inside or ([Label(across, across + width, at)] if own else [])
+
+
+def _cost(one: Label, k: int, middle: Floats, points: Points, lines: tuple[Floats, Floats, Floats]) -> float:
+    """What speaks against a place: rows from its point, what it covers of other points and lines, the left side."""
+    over = (np.abs(points.height - one.at) < 0.6 * points.row) & (middle > one.begin - GAP) & (middle < one.end + GAP)
+    begin, end, at = lines
+    crossed = (np.abs(at - one.at) < 0.6 * points.row) & (end > one.begin) & (begin < one.end)
+    crossed[k] = False
+    rows = abs(one.at - points.height[k]) / points.row
+    return float(rows + 4.0 * over.sum() + 1.6 * crossed.sum() + 0.3 * (one.end <= middle[k]))
 
 
 def _marks_of_lost(ax: Axes, lost: Floats, band: float) -> None:
@@ -165,39 +335,57 @@ def plot_tiers(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     frame : DataFrame
         `Comparison.frame`; its first row is the base.
     ax : Axes, optional
-        Where to draw; a new figure by default.
+        Where to draw; a new figure by default, as high as the strategies need.
     """
-    ax = axes(ax)
-    base = str(frame["strategy"].iloc[0])
+    ax = _axes(ax, _tiers_inches(frame))
+    base, before = str(frame["strategy"].iloc[0]), float(frame["storage_bytes"].iloc[0]) / GIB
     rows = frame.sort_values("storage_bytes", ascending=False, kind="stable")
-    place, left = np.arange(len(rows)), np.zeros(len(rows))
-    for column, title in TIERS.items():
+    place, top = _tier_places(names := _tier_names(frame))
+    font = _font(ax, 1 / top, _beside_axes(frame, TIERS_NOTE, _legend_rows(frame)))
+    left = np.zeros(len(rows))
+    for column in _tiers_there(frame):
         size = rows[column].to_numpy(np.float64) / GIB
-        if size.any():
-            ax.barh(place, size, left=left, height=0.66, color=TIER_COLORS[column], label=title)
-            left = left + size
-    total, low, high = (rows[f"storage_bytes{end}"].to_numpy(np.float64) / GIB for end in ("", "_low", "_high"))
-    spans = np.stack([total - low, high - total])
-    known = np.isfinite(spans).all(axis=0)
-    ax.errorbar(
-        *(total[known], place[known]), xerr=spans[:, known], fmt="none", ecolor="black", elinewidth=1.2, capsize=3
-    )
-    margin: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": 8, "va": "center"}
+        ax.barh(place, size, left=left, height=0.66, color=TIER_COLORS[column], label=TIERS[column])
+        left = left + size
+    total, low, high = _interval(rows)
+    view = 0.0, 1.02 * max(float(total.max()), min(float(high.max()), 1.35 * float(total.max())))
+    known = np.isfinite(rows["storage_bytes_low"].to_numpy(np.float64))
+    low, high = _cut(ax, view, (low, high), place, "black")
+    spans = np.stack([total - low, high - total])[:, known]
+    ax.errorbar(*(total[known], place[known]), xerr=spans, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
+    margin: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": font, "va": "center"}
     for spot, value in enumerate(total):
-        share = "" if rows["strategy"].iloc[spot] == base else f" ({off(value / _of(frame, base) - 1)})"
-        ax.annotate(f"{number(float(value))}{share}", (1.01, spot), **margin)
-    names = [broken(str(label), 30) + (" (base)" if label == base else "") for label in rows["strategy"]]
-    ax.set_yticks(place, names, fontsize=8)
-    ax.set_xlim(0, 1.02 * float(np.concatenate([total, high[np.isfinite(high)]]).max()))
+        share = "" if rows["strategy"].iloc[spot] == base else f" ({off(value / before - 1)})"
+        ax.annotate(f"{number(float(value))}{share}", (1.015, place[spot]), **margin)
+    ax.set_yticks(place, names, fontsize=font, linespacing=1.0)
+    ax.set_xlim(*view)
+    ax.set_ylim(0, top)
     ax.set(xlabel="Storage per desktop [GiB]")
-    ax.set_title("What the storage is made of", pad=40)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8, frameon=False)
+    ax.set_title("What the storage is made of", pad=12 + 14 * _legend_rows(frame))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=TIER_COLUMNS, fontsize=8, frameon=False)
     return add_caption(ax, frame, TIERS_NOTE, WIDTH - 20)
 
 
-def _of(frame: pd.DataFrame, label: str) -> float:
-    """Storage of a strategy. [GiB]"""
-    return float(frame.loc[frame["strategy"] == label, "storage_bytes"].iloc[0]) / GIB
+def _tiers_there(frame: pd.DataFrame) -> list[str]:
+    """Columns of the tiers that some strategy has."""
+    return [column for column in TIERS if frame[column].to_numpy(np.float64).any()]
+
+
+def _legend_rows(frame: pd.DataFrame) -> int:
+    return max(1, -(-len(_tiers_there(frame)) // TIER_COLUMNS))
+
+
+def _tier_names(frame: pd.DataFrame) -> list[str]:
+    """Names beside the bars, from the bottom up."""
+    base = str(frame["strategy"].iloc[0])
+    labels = frame.sort_values("storage_bytes", ascending=False, kind="stable")["strategy"].astype(str)
+    return [broken(label, 30) + (" (base)" if label == base else "") for label in labels]
+
+
+def _tier_places(names: list[str]) -> tuple[Floats, float]:
+    """Height of each bar's middle, and of all: a row for each, and more for names of several lines."""
+    rows = np.array([1.0 + 0.65 * name.count("\n") for name in names])
+    return 0.2 + np.cumsum(rows) - rows / 2, 0.4 + float(rows.sum())
 
 
 def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
@@ -206,6 +394,6 @@ def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     frame.attrs |= {"caption": f"{comparison_verdict(comparison)[0]} {comparison.label}"}
     where = Path(folder)
     return [
-        save_chart(plot_strategies, frame, where / "strategies.png"),
-        save_chart(plot_tiers, frame, where / "tiers.png"),
+        save_figure(lambda one: plot_strategies(frame, one.add_subplot()), where / "strategies.png", _inches(frame)),
+        save_figure(lambda one: plot_tiers(frame, one.add_subplot()), where / "tiers.png", _tiers_inches(frame)),
     ]

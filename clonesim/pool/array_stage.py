@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.lun.array import ArrayModel, array_of, outstanding, part_of
+from clonesim.lun.known_load import KnownLoad
 from clonesim.lun.replica_cache import ArrayDemand, array_demand, replica_demand, replica_hits
 from clonesim.lun.serving import Served, serve_luns
 from clonesim.scenario.model import Scenario
@@ -33,15 +34,15 @@ class ArrayStage:
         What reaches each LUN; last, the base image's LUN, where it has one.
     served : tuple of Served
         What became of it.
-    shared : bool
-        Whether the LUNs share all disks.
+    loads : tuple of KnownLoad
+        The same as one, of all LUNs together if they share all disks, else of each.
     """
 
     array: ArrayModel
     places: int
     asked: tuple[ArrayDemand, ...]
     served: tuple[Served, ...]
-    shared: bool
+    loads: tuple[KnownLoad, ...]
 
     @classmethod
     def of(cls, scenario: Scenario, demands: Sequence[Ints]) -> ArrayStage:
@@ -63,18 +64,15 @@ class ArrayStage:
         if alone:
             asked.append(replica_demand(np.add.reduce(demands), hits))
         groups = [asked] if given.shared else [[one] for one in asked]
-        served = [told for group in groups for told in serve_luns(group, array, places)]
-        return cls(array, places, tuple(asked), tuple(served), given.shared)
+        told = [serve_luns(group, array, places) for group in groups]
+        loads = tuple(
+            KnownLoad.of(group, array, places, one[0].latency_mean_s) for group, one in zip(groups, told, strict=True)
+        )
+        return cls(array, places, tuple(asked), tuple(one for part in told for one in part), loads)
 
     def latency_s(self, lun: int, commands: Ints) -> Floats:
         """Mean latency in each minute if a LUN gets so many commands of locks besides.
 
         A command counts as a read and write of a sector would: as a small write, which is an upper bound.
         """
-        if not commands.any():
-            return self.served[lun].latency_mean_s
-        together = list(self.asked) if self.shared else [self.asked[lun]]
-        place = lun if self.shared else 0
-        own = together[place]
-        together[place] = replace(own, writes=own.writes + commands, write_bytes=own.write_bytes + commands * SECTOR)
-        return serve_luns(together, self.array, self.places)[place].latency_mean_s
+        return self.loads[lun % len(self.loads)].mean_with(commands, commands * SECTOR)

@@ -128,8 +128,7 @@ def run_band_job(job: BandJob) -> NDArray[np.int64]:
             shape = len(desk.disks), days
             growth = np.zeros((*shape, len(GROWTH)), np.int64)
             sources = np.zeros((*shape, len(desk.activity.names), len(AMOUNTS)), np.int64)
-            emptied = [line.emptied(clone, disk.emptied) for disk in desk.layout.disks]
-            desk.run(plans[key], emptied, growth, sources, demand)
+            desk.run(plans[key], line.turns(clone, desk.layout.disks), growth, sources, demand)
             delta[v, c] = growth[OS, :, GROWTH.index("delta_bytes")]
     return delta
 

@@ -19,15 +19,18 @@ from clonesim.guest.reset_kernel import GONE, after_resets
 from clonesim.guest.rows import Plan, Reads
 from clonesim.guest.write_sources import Machine
 from clonesim.keys import POOL, generator
-from clonesim.ops import OPS_DTYPE, FileOp
-from clonesim.pool.account_kernel import account_reads
-from clonesim.pool.clone_disk import CloneDisk
+from clonesim.ops import OPS_DTYPE, FileOp, take
+from clonesim.pool.account_kernel import DELTA_READS, READ_BYTES, READS, WRITE_BYTES, WRITES, account_reads
+from clonesim.pool.clone_disk import CloneDisk, Overflow
 from clonesim.pool.strategies.kinds import full_disk, full_disk_of
-from clonesim.pool.strategies.layout import AWAY, LUN, OS, Disk, Layout, effective
+from clonesim.pool.strategies.layout import AWAY, LUN, OS, SHARE, Disk, Layout, Turns, effective
+from clonesim.pool.strategies.ram_cache import RamCache
 from clonesim.pool.strategies.resets import floor_bytes
 from clonesim.scenario.model import Scenario
 
 MINUTES_A_DAY = 1440
+PAGE = 4096  # of a cache in memory, and of what is counted as first touched in it [B]
+RAN = ("refused", "away_bytes", "network_bytes", "reclaimed_bytes", "reclaim_written_bytes", "cache_full")
 DEMAND = ("reads", "writes", "read_bytes", "write_bytes", "delta_reads")  # columns of a demand by minute
 
 Ints = NDArray[np.int64]
@@ -49,16 +52,16 @@ class Demand:
     lun : array
         Of disks on the clones' LUN.
     elsewhere : array
-        Of disks on other datastores and file shares.
+        Of disks on other datastores and file shares; without rows if no disk lies there.
     """
 
     lun: Ints
     elsewhere: Ints
 
     @classmethod
-    def none(cls, days: int) -> Self:
+    def none(cls, days: int, elsewhere: bool = True) -> Self:
         """Nothing asked for."""
-        return cls(no_demand(days), no_demand(days))
+        return cls(no_demand(days), no_demand(days if elsewhere else 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,26 @@ class Ran:
 
     Attributes
     ----------
-    refused : int
-        Operations left out because a volume was full. [1]
-    away_bytes : int
-        Written on no disk of the clone's. [B]
+    totals : dict of str to int
+        By `RAN`: operations left out because a volume was full [1]; bytes written on no disk of the clone's, read over
+        the network from the image, given back by reclaiming, and written for that [B]; whether the disk that its cache
+        overflows to was too small [0 or 1].
     steps : list of (times, sizes)
         Growth steps of each disk's file. [s, B]
     """
 
-    refused: int
-    away_bytes: int
+    totals: dict[str, int]
     steps: list[tuple[Floats, Ints]]
+
+    @property
+    def refused(self) -> int:
+        """Operations left out because a volume was full. [1]"""
+        return self.totals["refused"]
+
+    @property
+    def away_bytes(self) -> int:
+        """Bytes written on no disk of the clone's. [B]"""
+        return self.totals["away_bytes"]
 
 
 def activity_of(scenario: Scenario) -> Activity:
@@ -114,10 +126,11 @@ class Desktop:
         rng = generator(seed, 0, POOL, "pool:base-image")
         bitmap = read_bitmap(guest.start.bitmap) if guest.start.bitmap else None
         self.image: BaseImage = base_image(volume, self.activity, guest.used, rng, bitmap)
-        whole = full_disk_of(made, volume)
-        delta = whole or volume.snapshot(made.delta.format, **made.delta.parameters)
-        self.disks = [CloneDisk(volume, delta, 0 if whole else guest.start.delta + floor_bytes(made))]
-        self._base_image = whole is None  # whether reads of what was never written go to a base image
+        self.disks = [_first_disk(made, volume)]
+        self._image = made.chosen("full-clone") is None  # whether what was never written is read from a base image
+        self._streamed = made.chosen("provisioned-streaming") is not None  # and over the network
+        mcs = made.chosen("mcs")
+        self._cache_disk = int(mcs.value("cache_disk")) if mcs and mcs.value("ram") else None
         self._files = [self._image_files(OS)]
         for place, disk in enumerate(self.layout.disks[1:], 1):
             self._files.append(self._image_files(place))
@@ -134,15 +147,20 @@ class Desktop:
         """Volume on the system disk."""
         return self.disks[OS].volume
 
-    def run(self, plan: Plan, emptied: Sequence[Times], growth: Ints, sources: Ints, demand: Demand) -> Ran:
+    @property
+    def elsewhere(self) -> bool:
+        """Whether any disk lies on another datastore or a file share."""
+        return any(disk.where != LUN for disk in self.layout.disks)
+
+    def run(self, plan: Plan, turns: Sequence[Turns], growth: Ints, sources: Ints, demand: Demand) -> Ran:
         """Let one clone live through its plan.
 
         Parameters
         ----------
         plan : Plan
             What it does.
-        emptied : sequence of (n,) float64 array
-            When each of its disks is emptied, in order. [s]
+        turns : sequence of Turns
+            When each of its disks is emptied, and when it may give space back.
         growth : (disks, days, 4) int64 array
             Filled: sizes at the end of each day.
         sources : (disks, days, sources, 3) int64 array
@@ -151,28 +169,57 @@ class Desktop:
             Added to: I/Os and bytes by minute.
         """
         with self.lock:
-            return self._run(plan, emptied, growth, sources, demand)
+            return self._run(plan, turns, growth, sources, demand)
 
-    def _run(self, plan: Plan, emptied: Sequence[Times], growth: Ints, sources: Ints, demand: Demand) -> Ran:
-        days, refused, steps = growth.shape[1], 0, []
-        place = self.layout.disk_of(plan.ops, self.image.first_file)
+    def _run(self, plan: Plan, turns: Sequence[Turns], growth: Ints, sources: Ints, demand: Demand) -> Ran:
+        totals, steps, plain = dict.fromkeys(RAN, 0), [], self.layout.plain
+        if not plain:
+            place = self.layout.disk_of(plan.ops, self.image.first_file)
+            totals["away_bytes"] = int(plan.ops["length"][place == AWAY].sum())
         for k, disk in enumerate(self.disks):
-            ops = plan.ops if self.layout.plain else plan.ops[place == k]
-            ops = self._mended(ops, emptied[k], k)
-            asked = demand.lun if self.layout.disks[k].where == LUN else demand.elsewhere
-            share = np.ones(days)  # of the day's reads that the disk's own file serves
-            disk.begin()
-            for day, pieces in enumerate(_pieces(ops["time_s"], days, emptied[k])):
-                if k == OS and self._base_image:
-                    share[day] = disk.held_share
-                for first, end, reset_s in pieces:
-                    refused += disk.apply(ops[first:end], sources[k, day], asked)
-                    if reset_s is not None:
-                        disk.empty(reset_s)
-                disk.end_of_day(day, growth[k, day])
-            steps.append(disk.steps(days * DAY_S))
-            self._read(plan.reads, k, share, asked)
-        return Ran(refused, int(plan.ops["length"][place == AWAY].sum()), steps)
+            ops = plan.ops if plain else take(plan.ops, place == k)
+            ops = self._mended(ops, turns[k].emptied_s, k)
+            kind = self.layout.disks[k]
+            where = demand.lun if kind.where == LUN else demand.elsewhere
+            asked = np.zeros_like(where) if kind.where == SHARE else where
+            shares = self._live(k, ops, turns[k], growth[k], sources[k], asked, totals)
+            steps.append(disk.steps(growth.shape[1] * DAY_S))
+            totals["network_bytes"] += self._read(plan.reads, k, shares, asked)
+            if kind.where == SHARE:
+                totals["network_bytes"] += int(asked[:, [READ_BYTES, WRITE_BYTES]].sum())
+                where += _with_overhead(asked, kind.requests)
+        if self._cache_disk is not None:
+            totals["cache_full"] = int(np.cumsum(steps[OS][1]).max() > self._cache_disk)
+        return Ran(totals, steps)
+
+    def _live(
+        self,
+        place: int,
+        ops: NDArray[np.void],
+        turns: Turns,
+        growth: Ints,
+        sources: Ints,
+        asked: Ints,
+        totals: dict[str, int],
+    ) -> Floats:
+        """Run one disk's operations day by day; (2, days): shares of reads that it holds, and those in memory."""
+        disk, rule = self.disks[place], self.layout.disks[place].reclaim
+        days = len(growth)
+        shares = np.stack([np.ones(days), np.zeros(days)])
+        disk.begin()
+        for day, pieces in enumerate(_pieces(ops["time_s"], days, turns)):
+            if place == OS and self._image:
+                shares[:, day] = disk.held_share, disk.memory_share
+            for first, end, turn_s, empties in pieces:
+                totals["refused"] += disk.apply(ops[first:end], sources[day], asked)
+                if turn_s is not None and empties:
+                    disk.empty(turn_s)
+                elif turn_s is not None and rule:
+                    released, written = disk.reclaim(turn_s, rule, sources[day], asked)
+                    totals["reclaimed_bytes"] += released
+                    totals["reclaim_written_bytes"] += written
+            disk.end_of_day(day, growth[day])
+        return shares
 
     def _mended(self, ops: NDArray[np.void], emptied: Times, place: int) -> NDArray[np.void]:
         """The operations as they can be done on a disk that is emptied at these times."""
@@ -186,12 +233,22 @@ class Desktop:
                 image[number] = size
         keep = np.zeros(ops.size, np.bool_)
         after_resets(mended, emptied, image, image.copy(), np.zeros(most + 1, np.int64), keep)
-        return mended[keep]
+        return take(mended, keep)
 
-    def _read(self, reads: Reads, place: int, share: Floats, demand: Ints) -> None:
+    def _read(self, reads: Reads, place: int, shares: Floats, demand: Ints) -> int:
+        """Account for what is read; returns what comes over the network. [B]"""
         mine = slice(None) if self.layout.plain else self.layout.route[reads.source] == place
         time_s, size, ios = (np.ascontiguousarray(column[mine]) for column in (reads.time_s, reads.bytes, reads.ios))
-        account_reads(time_s, size, ios, share, DAY_S, demand)
+        held, memory, network = shares[0], shares[1], 0
+        if place == OS and (self._streamed or memory.any()):
+            day = np.minimum((time_s / DAY_S).astype(np.int64), held.size - 1)
+            on_disk = held * (1.0 - memory)
+            left = on_disk if self._streamed else 1.0 - held * memory  # what the datastore is asked for
+            network = int(((1.0 - held[day]) * size).sum()) if self._streamed else 0
+            size, ios = np.rint(size * left[day]).astype(np.int64), np.rint(ios * left[day]).astype(np.int64)
+            held = on_disk / np.maximum(left, 1e-300)
+        account_reads(time_s, size, ios, held, DAY_S, demand)
+        return network
 
     def _image_files(self, place: int) -> list[tuple[int, int]]:
         """Files of the sources that write on a disk, which it holds from the start."""
@@ -199,18 +256,31 @@ class Desktop:
         return self.activity.base_files(self.image.first_file, mine)
 
 
-def _pieces(time_s: Times, days: int, emptied: Times) -> Iterator[list[tuple[int, int, float | None]]]:
-    """For each day the pieces of a plan: rows from, to, and when the disk is emptied after them."""
+def _with_overhead(demand: Ints, requests: float) -> Ints:
+    """A demand by minute with so many requests for each one; rounded so that sums over time are right."""
+    found, ios = demand.copy(), [READS, WRITES, DELTA_READS]
+    found[:, ios] = np.diff(np.rint(requests * np.cumsum(demand[:, ios], axis=0)), axis=0, prepend=0).astype(np.int64)
+    return found
+
+
+def _pieces(time_s: Times, days: int, turns: Turns) -> Iterator[list[tuple[int, int, float | None, bool]]]:
+    """For each day the pieces of a plan: rows from, to, what happens after them: when, and whether the disk is emptied.
+
+    At equal times it is emptied first.
+    """
+    at_s = np.concatenate([turns.emptied_s, turns.reclaimed_s])
+    order = np.argsort(at_s, kind="stable")
+    at_s, empties = at_s[order], order < turns.emptied_s.size
     ends = np.searchsorted(time_s, DAY_S * np.arange(1, days))
-    cuts = np.searchsorted(time_s, emptied)
-    of_day = np.minimum((emptied / DAY_S).astype(np.int64), days - 1)
+    cuts = np.searchsorted(time_s, at_s)
+    of_day = np.minimum((at_s / DAY_S).astype(np.int64), days - 1)
     first = 0
     for day, end in enumerate([*ends.tolist(), time_s.size]):
-        pieces: list[tuple[int, int, float | None]] = []
+        pieces: list[tuple[int, int, float | None, bool]] = []
         for k in np.flatnonzero(of_day == day).tolist():
-            pieces.append((first, int(cuts[k]), float(emptied[k])))
+            pieces.append((first, int(cuts[k]), float(at_s[k]), bool(empties[k])))
             first = int(cuts[k])
-        pieces.append((first, end, None))
+        pieces.append((first, end, None, False))
         first = end
         yield pieces
 
@@ -228,6 +298,24 @@ def _volume(scenario: Scenario, size: int) -> Volume:
     )
 
 
+def _first_disk(scenario: Scenario, volume: Volume) -> CloneDisk:
+    """The system disk: a delta, a whole disk, or a file behind a cache in memory."""
+    start = scenario.guest.start.delta + floor_bytes(scenario)
+    streamed, mcs = scenario.chosen("provisioned-streaming"), scenario.chosen("mcs")
+    cached = streamed or mcs
+    if whole := full_disk_of(scenario, volume):
+        return CloneDisk(volume, whole, 0)
+    if cached is None or (mcs and not mcs.value("ram")):
+        return CloneDisk(volume, volume.snapshot(scenario.delta.format, **scenario.delta.parameters), start)
+    size, ram, block = scenario.guest.disk, int(cached.value("ram")), int(cached.value("block"))
+    if streamed:
+        file = Delta(str(streamed.value("overflow")), size)
+    else:
+        file = Delta(scenario.delta.format, size, **scenario.delta.parameters)
+    overflow = Overflow(RamCache(size, ram, block), file, kept=streamed is None)
+    return CloneDisk(volume, volume.snapshot("exact", grain=PAGE), 0, overflow)
+
+
 def _second_disk(scenario: Scenario, disk: Disk, files: list[tuple[int, int]]) -> CloneDisk:
     """A thin disk with an empty volume but for the sources' own files, whose space it has from the start."""
     volume = _volume(scenario, disk.size)
@@ -238,4 +326,6 @@ def _second_disk(scenario: Scenario, disk: Disk, files: list[tuple[int, int]]) -
         ops["op"] = FileOp.CREATE
         volume.apply(ops)
     volume.seal()
+    if disk.where == SHARE:  # its file shrinks when it is compacted, if ever, not when the guest discards
+        return CloneDisk(volume, full_disk(volume, discard="ignore", grain=PAGE), 0)
     return CloneDisk(volume, full_disk(volume), 0)

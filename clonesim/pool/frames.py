@@ -26,13 +26,14 @@ def growth_frame(batches: Sequence[Batch], timelines: Sequence[Timeline], luns: 
         timeline = timelines[batch.job.replicate]
         ends = DAY_S * np.arange(1, days + 1)
         host = np.stack([timeline.hosts.at(c, ends) for c in batch.job.clones]).astype(np.int32)
+        lun = np.stack([timeline.lun_at(c, ends, before=True) for c in batch.job.clones]).astype(np.int32)
         halt = np.array([halts[batch.job.replicate].get(c, np.inf) for c in batch.job.clones])
         rows: dict[str, Any] = {
             "replicate": np.full(clones * disks * days, batch.job.replicate, np.int32),
             "day": np.tile(np.arange(days, dtype=np.int32), clones * disks),
             "clone": np.repeat(np.array(batch.job.clones, np.int32), disks * days),
             "disk": np.tile(np.repeat(np.arange(disks, dtype=np.int8), days), clones),
-            "lun": np.full(clones * disks * days, batch.job.lun, np.int32),
+            "lun": np.repeat(lun, disks, axis=0).reshape(-1),
             "host": np.repeat(host, disks, axis=0).reshape(-1),
         }
         rows |= {name: batch.growth[..., k].reshape(-1) for k, name in enumerate(GROWTH)}
@@ -91,8 +92,10 @@ def halts_frame(luns: Sequence[LunResult]) -> pd.DataFrame:
 
 
 def halts_of(luns: Sequence[LunResult]) -> Mapping[int, Mapping[int, float]]:
-    """By replicate, then clone: when it went down; infinite if never. [s]"""
+    """By replicate, then clone: when it went down, on whatever LUN it lay then; infinite if never. [s]"""
     found: dict[int, dict[int, float]] = {}
     for lun in luns:
-        found.setdefault(lun.replicate, {}).update(zip(lun.fill.clones.tolist(), lun.fill.halt_s.tolist(), strict=True))
+        mine = found.setdefault(lun.replicate, {})
+        for clone, halt_s in zip(lun.fill.clones.tolist(), lun.fill.halt_s.tolist(), strict=True):
+            mine[clone] = min(halt_s, mine.get(clone, np.inf))
     return found

@@ -21,7 +21,10 @@ CYCLED: Final = 0  # powered off and on
 STARTED: Final = 1  # powered on for the first time
 FAILED: Final = 2  # restarted elsewhere after its host failed
 REFRESHED: Final = 3  # powered off, set back to its image, and powered on
-PLANNED: Final = (CYCLED, REFRESHED)
+RECOMPOSED: Final = 4  # the same with a new image
+MOVED: Final = 5  # made anew on another datastore
+SET_BACK: Final = (REFRESHED, RECOMPOSED, MOVED)
+PLANNED: Final = (CYCLED, *SET_BACK)
 
 Times = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,7 +45,7 @@ class Restarts:
     boot_s, up_s : (n,) float64 arrays
         When it was powered on, and when it could be used, or went down again before that. [s]
     cause : (n,) int8 array
-        `CYCLED`, `STARTED`, `FAILED` or `REFRESHED`.
+        `CYCLED`, `STARTED`, `FAILED`, `REFRESHED`, `RECOMPOSED` or `MOVED`.
     """
 
     clone: Ints
@@ -72,9 +75,11 @@ class Restarts:
         """In order of clone and time, without those that do not happen.
 
         Those at or after the horizon do not, and a power-cycle of a desktop that is down does not. A failure ends
-        whatever was under way: the desktop was up, or came up, only until then.
+        whatever was under way: the desktop was up, or came up, only until then. A recompose or a move comes in place of
+        a refresh or power-cycle that it would meet.
         """
-        rows = np.lexsort((np.isin(self.cause, PLANNED), self.down_s, self.clone))
+        rank = np.isin(self.cause, PLANNED) + np.isin(self.cause, (CYCLED, REFRESHED)).astype(np.int64)
+        rows = np.lexsort((rank, self.down_s, self.clone))
         mine = self.take(rows[self.down_s[rows] < horizon_s])
         n = mine.clone.size
         overlap = (mine.clone[1:] == mine.clone[:-1]) & (mine.down_s[1:] < mine.up_s[:-1])
@@ -89,6 +94,9 @@ class Restarts:
                     last = k
                 elif mine.cause[k] == FAILED:
                     up[last] = mine.down_s[k]
+                    last = k
+                elif mine.cause[k] in (RECOMPOSED, MOVED) and mine.cause[last] in (CYCLED, REFRESHED):
+                    keep[last] = False
                     last = k
                 else:
                     keep[k] = False
@@ -134,10 +142,10 @@ def restart_operations(restarts: Restarts, hosts: Hosts, horizon_s: float) -> Op
     parts = []
     for kind, causes, times in (
         (POWER_OFF, PLANNED, restarts.start_s),
-        (FILE_DELETE, (REFRESHED,), restarts.start_s),
-        (FILE_CREATE, (REFRESHED,), restarts.start_s),
+        (FILE_DELETE, SET_BACK, restarts.start_s),
+        (FILE_CREATE, SET_BACK, restarts.start_s),
         (LOCK_BREAK, (FAILED,), restarts.start_s),
-        (POWER_ON, (CYCLED, STARTED, FAILED, REFRESHED), restarts.boot_s),
+        (POWER_ON, (CYCLED, STARTED, FAILED, *SET_BACK), restarts.boot_s),
     ):
         rows = np.isin(restarts.cause, causes) & (times < np.minimum(restarts.up_s, horizon_s))
         clone, time_s = restarts.clone[rows], times[rows]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.pool.clones import Batch, Job, no_demand, run_job
-from clonesim.pool.strategies.layout import check_simulated
+from clonesim.pool.decisions import next_decisions, waits_for_sizes
+from clonesim.pool.strategies.resets import Decision
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import results
 from clonesim.scenario.model import Scenario
 
 CLONES_A_JOB = 16  # at most; fewer in small pools, so that no worker waits long for the last one
 LEAST_JOBS = 48
+LEAST_GROUPS = 12  # of each replicate: plans know worst minutes of whole groups only
+RESTARTED = ("down_s", "start_s", "boot_s", "up_s", "cause")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,16 @@ class Replicate:
     batches: tuple[Batch, ...]
 
     def on(self, lun: int) -> list[Batch]:
-        """Batches of the clones of one LUN."""
-        return [batch for batch in self.batches if batch.job.lun == lun]
+        """Batches with clones that lay on a LUN."""
+        return [batch for batch in self.batches if lun in batch.luns]
 
     def demand(self, lun: int) -> NDArray[np.int64]:
         """I/Os and bytes by minute of the clones of one LUN, all together; (minutes, 5), columns `DEMAND`."""
         total = no_demand(self.timeline.calendar.days)
-        for batch in self.on(lun):
-            total += batch.demand
+        for batch in self.batches:
+            asked = batch.asked(lun)
+            if asked is not None:
+                total += asked
         return total
 
 
@@ -76,27 +81,54 @@ def replicates_of(
     ParameterError
         If users or clones do not find a place; nothing has been simulated then.
     """
-    check_simulated(scenario)
     timelines = [Timeline.of(scenario, seed, number) for number in range(count)]
-    per_replicate = [_jobs(scenario, seed, number, line) for number, line in enumerate(timelines)]
+    per_replicate = [_jobs(scenario, seed, number, line, count) for number, line in enumerate(timelines)]
     jobs = [job for part in per_replicate for job in part]
     first = np.cumsum([0, *map(len, per_replicate)])
     got: list[dict[int, Batch]] = [{} for _ in range(count)]
     work = [len(job.clones) * scenario.pool.days for job in jobs]
+    decides = waits_for_sizes(scenario)
     for k, batch in results(executor, run_job, jobs, work, progress):
         number = batch.job.replicate
         got[number][k - int(first[number])] = batch
         if len(got[number]) == len(per_replicate[number]):
             done, got[number] = got[number], {}
-            yield Replicate(number, timelines[number], tuple(done[place] for place in sorted(done)))
+            one = Replicate(number, timelines[number], tuple(done[place] for place in sorted(done)))
+            yield _settled(scenario, one, executor) if decides else one
 
 
-def _jobs(scenario: Scenario, seed: int, replicate: int, timeline: Timeline) -> list[Job]:
+def _settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> Replicate:
+    """Simulate again, round by round, the clones that something was decided on, until nothing is left to decide."""
+    decided: tuple[Decision, ...] = ()
+    while more := next_decisions(scenario, one.timeline, one.batches, decided):
+        decided += tuple(more)
+        line = Timeline.of(scenario, one.timeline.seed, one.number, decided)
+        batches = list(one.batches)
+        again = [k for k, batch in enumerate(batches) if any(_changed(one.timeline, line, c) for c in batch.job.clones)]
+        jobs = [replace(batches[k].job, decided=decided) for k in again]
+        for k, batch in results(executor, run_job, jobs):
+            batches[again[k]] = batch
+        one = Replicate(one.number, line, tuple(batches))
+    return one
+
+
+def _changed(before: Timeline, after: Timeline, clone: int) -> bool:
+    """Whether a clone is restarted at other times, or lies elsewhere."""
+    one, other = (
+        line.restarts.take(slice(*np.searchsorted(line.restarts.clone, (clone, clone + 1)))) for line in (before, after)
+    )
+    same = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in RESTARTED)
+    moves = zip(before.moves(clone), after.moves(clone), strict=True)
+    return not (same and all(np.array_equal(was, is_now) for was, is_now in moves))
+
+
+def _jobs(scenario: Scenario, seed: int, replicate: int, timeline: Timeline, count: int) -> list[Job]:
     """Clones LUN by LUN, a few at a time."""
     found: list[Job] = []
-    most = max(1, min(CLONES_A_JOB, scenario.pool.clones // LEAST_JOBS))
+    clones = scenario.pool.clones
+    most = max(1, min(CLONES_A_JOB, clones * count // LEAST_JOBS, clones // LEAST_GROUPS))
     for lun in range(scenario.luns.count):
-        clones = (timeline.lun == lun).nonzero()[0].tolist()
-        parts = (tuple(clones[k : k + most]) for k in range(0, len(clones), most))
+        mine = (timeline.lun == lun).nonzero()[0].tolist()
+        parts = (tuple(mine[k : k + most]) for k in range(0, len(mine), most))
         found += [Job(scenario, seed, replicate, lun, part) for part in parts]
     return found

@@ -13,12 +13,13 @@ import numpy as np
 from clonesim.errors import ParameterError
 from clonesim.pool.clones import DEMAND, activity_of
 from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, sources_frame
-from clonesim.pool.luns import LunResult, check_start, run_luns
+from clonesim.pool.luns import LunResult, run_luns
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run, joined
+from clonesim.pool.space import check_start
 from clonesim.pool.storm_frame import outage_frame
-from clonesim.pool.strategies.layout import check_simulated, effective
-from clonesim.pool.timeline import Timeline
+from clonesim.pool.strategies.layout import effective
+from clonesim.pool.timeline import luns_of
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
@@ -76,11 +77,10 @@ def simulate(
     >>> run = simulate("windows-11-office", pool={"clones": 4, "days": 2})  # doctest: +SKIP
     >>> run.growth["delta_bytes"].max()  # doctest: +SKIP
     """
-    given = scenario if isinstance(scenario, Scenario) and not overrides else load_scenario(scenario, **overrides)
+    given = load_scenario(scenario, **overrides)
     check_asked(seed, replicates, processes)
-    check_simulated(given)
     given = effective(given)
-    check_start(given, Timeline.of(given, seed).lun)
+    check_start(given, luns_of(given))
     total = replicates * given.pool.clones * given.pool.days
     parts: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates
     with workers(executor, total, processes) as pool:
@@ -94,9 +94,8 @@ def simulate(
 
 def _lighter(replicate: Replicate) -> Replicate:
     """Without the demand by minute, which is the largest part and has been added up."""
-    return replace(
-        replicate, batches=tuple(replace(batch, demand=NOTHING, elsewhere=NOTHING) for batch in replicate.batches)
-    )
+    batches = [replace(batch, demand=NOTHING, elsewhere=NOTHING, visited={}) for batch in replicate.batches]
+    return replace(replicate, batches=tuple(batches))
 
 
 def _run(scenario: Scenario, seed: int, parts: Sequence[tuple[Replicate, list[LunResult]]]) -> Run:
@@ -118,7 +117,7 @@ def _run(scenario: Scenario, seed: int, parts: Sequence[tuple[Replicate, list[Lu
         outages=outage_frame(timelines),
         fills=tuple(lun.fill for lun in luns),
         fixed=luns[0].fixed,
-        refused_operations=int(sum(int(batch.refused.sum()) for batch in batches)),
+        refused_operations=sum(int(batch.total("refused").sum()) for batch in batches),
         refused_logons=sum(t.refused_too_many + t.refused_no_seat for t in timelines),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -55,6 +56,35 @@ def storms(scenario: Scenario, calendar: Calendar, seed: int, replicate: int) ->
     return Shared(events, first_weekday=calendar.start.weekday(), key=key)
 
 
+def storms_before(scenario: Scenario, calendar: Calendar, seed: int, replicate: int, age_s: float) -> Shared:
+    """What came out before the run, for clones whose image is older than it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its tables `storms` and `guest`.
+    calendar : Calendar
+        Days of the run.
+    seed, replicate : int
+        From 0 up.
+    age_s : float
+        How far back. [s]
+
+    Returns
+    -------
+    Shared
+        Patches and definitions at times from -`age_s` to below 0, by the rules and laws of `storms`; feature updates
+        come within the run only. Sizes of patches and times of pushes are drawn from streams of their own, the newest
+        first: nothing of the run changes, and a greater age only adds events at the beginning.
+    """
+    in_clone = scenario.guest.servicing == "in-clone"
+    events = {
+        PATCHES: _patches_before(scenario, calendar, seed, replicate, age_s) if in_clone else _nothing(),
+        DEFINITIONS: _definitions_before(scenario, calendar, seed, replicate, age_s),
+    }
+    return Shared(events, first_weekday=calendar.start.weekday())
+
+
 def windows(scenario: Scenario) -> dict[str, float]:
     """Time over which the clones' shares of one event are spread, by kind of event. [s]"""
     given = scenario.storms
@@ -99,21 +129,57 @@ def _patches(scenario: Scenario, calendar: Calendar, seed: int, replicate: int) 
     if given.patch_day == "never":
         return _nothing()
     days = calendar.monthly(given.patch_day, before=given.patch_delay) + given.patch_delay
-    size = catalog.parameters("storms")[f"patch_size.{scenario.guest.os}"]
     normal = generator(seed, replicate, POOL, "pool:patches").standard_normal(days.size)
+    return _inside(days * DAY_S + given.patch_at, _patch_sizes(scenario, normal), calendar)
+
+
+def _patches_before(
+    scenario: Scenario, calendar: Calendar, seed: int, replicate: int, age_s: float
+) -> tuple[Times, Sizes]:
+    given = scenario.storms
+    if given.patch_day == "never":
+        return _nothing()
+    back = given.patch_delay + math.ceil(age_s / DAY_S) + 1
+    times = (calendar.monthly(given.patch_day, before=back) + given.patch_delay) * DAY_S + given.patch_at
+    times = times[times < 0]
+    normal = generator(seed, replicate, POOL, "pool:patches-before").standard_normal(times.size)[::-1]
+    return _before(times, _patch_sizes(scenario, normal), age_s)
+
+
+def _patch_sizes(scenario: Scenario, normal: Times) -> Sizes:
+    """Sizes of months' patches from normal numbers. [B]"""
+    given = scenario.storms
+    size = catalog.parameters("storms")[f"patch_size.{scenario.guest.os}"]
     months = size.default * np.exp(given.patch_spread * (normal - given.patch_spread / 2))
-    sizes = np.rint(np.clip(months, *size.range) * given.patch_factor).astype(np.int64)
-    return _inside(days * DAY_S + given.patch_at, sizes, calendar)
+    sizes: Sizes = np.rint(np.clip(months, *size.range) * given.patch_factor).astype(np.int64)
+    return sizes
 
 
 def _definitions(scenario: Scenario, calendar: Calendar, seed: int, replicate: int) -> tuple[Times, Sizes]:
+    stream = generator(seed, replicate, POOL, "pool:definitions")
+    return _pushes(scenario, np.arange(calendar.days), calendar.weekdays(), stream)
+
+
+def _definitions_before(
+    scenario: Scenario, calendar: Calendar, seed: int, replicate: int, age_s: float
+) -> tuple[Times, Sizes]:
+    back = math.ceil(age_s / DAY_S)
+    stream = generator(seed, replicate, POOL, "pool:definitions-before")
+    times, sizes = _pushes(scenario, -1 - np.arange(back), calendar.weekdays(before=back)[:back][::-1], stream)
+    return _before(np.sort(times), sizes, age_s)
+
+
+def _pushes(
+    scenario: Scenario, days: NDArray[np.int64], weekdays: NDArray[np.int8], stream: np.random.Generator
+) -> tuple[Times, Sizes]:
+    """Pushes of definitions on some days, day by day: each at a random time of its part of the day."""
     given = scenario.storms
-    a_day = np.where(calendar.weekdays() < SATURDAY, given.definitions_weekday, given.definitions_weekend)
+    a_day = np.where(weekdays < SATURDAY, given.definitions_weekday, given.definitions_weekend)
     pushes = max(given.definitions_weekday, given.definitions_weekend)
-    part = generator(seed, replicate, POOL, "pool:definitions").random((calendar.days, pushes))
+    part = stream.random((days.size, pushes))
     push = np.arange(pushes)
     with np.errstate(divide="ignore", invalid="ignore"):  # days without a push are left out below
-        times = (np.arange(calendar.days)[:, None] + (push + part) / a_day[:, None]) * DAY_S
+        times = (days[:, None] + (push + part) / a_day[:, None]) * DAY_S
     chosen = times[push < a_day[:, None]]
     return chosen, np.full(chosen.size, given.definitions_size, np.int64)
 
@@ -140,3 +206,8 @@ def _full_scans(scenario: Scenario, calendar: Calendar) -> tuple[Times, Sizes]:
 def _inside(times: NDArray[np.floating], sizes: Sizes, calendar: Calendar) -> tuple[Times, Sizes]:
     inside = (times >= 0) & (times < calendar.horizon_s)
     return times[inside].astype(np.float64), sizes[inside]
+
+
+def _before(times: NDArray[np.floating], sizes: Sizes, age_s: float) -> tuple[Times, Sizes]:
+    before = (times >= -age_s) & (times < 0)
+    return times[before].astype(np.float64), sizes[before]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from clonesim.guest.presence import Presence, Shared
 from clonesim.keys import generator
@@ -19,7 +19,8 @@ from clonesim.pool.placement import deal, deal_hosts
 from clonesim.pool.power import (
     CYCLED,
     FAILED,
-    REFRESHED,
+    RECOMPOSED,
+    SET_BACK,
     Restarts,
     after_resets,
     interrupted,
@@ -27,9 +28,10 @@ from clonesim.pool.power import (
     restart_operations,
 )
 from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats
-from clonesim.pool.storms import restarts, storms, windows
-from clonesim.pool.strategies.catch_up import catches_up, loses_profiles
-from clonesim.pool.strategies.resets import refreshes
+from clonesim.pool.storms import restarts, storms, storms_before, windows
+from clonesim.pool.strategies.catch_up import catches_up, image_dates, loses_profiles, oldest_image_s
+from clonesim.pool.strategies.layout import BOOT, LOGOFF, NEVER, REFRESH, Disk, Reclaim, Turns, system_disk
+from clonesim.pool.strategies.resets import Decision, moves_to, reclaims_s, refreshes
 from clonesim.pool.users import Sessions, most_at_a_time
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Timeline:
         What everything was drawn from.
     shared : Shared
         Storms: times at which they begin, and sizes.
+    before : Shared
+        Storms before the start, as far back as images go that clones are set back to.
     windows_s : mapping of str to float
         Time over which clones take part in a storm, by kind of event. [s]
     restarts_s : (n,) float64 array
@@ -81,6 +85,7 @@ class Timeline:
     seed: int
     replicate: int
     shared: Shared
+    before: Shared
     windows_s: Mapping[str, float]
     restarts_s: Times
     boot_window_s: float
@@ -95,11 +100,11 @@ class Timeline:
     _first_row: NDArray[np.int64]  # (clones + 1,) where each clone's rows begin
     _first_logon: NDArray[np.bool_]  # in the order of _rows
     _in_guest: bool  # whether clones restart inside
-    _catches_up: bool  # whether clones that were set back repeat what came out since their image
-    _loses_profiles: bool  # whether a logon to a clone that was set back makes a new profile
+    _scenario: Scenario
+    _moved: tuple[NDArray[np.int64], Times, NDArray[np.int64]]  # clones, when and where to, in order of clone and time
 
     @classmethod
-    def of(cls, scenario: Scenario, seed: int, replicate: int = 0) -> Self:
+    def of(cls, scenario: Scenario, seed: int, replicate: int = 0, decided: Sequence[Decision] = ()) -> Self:
         """Draw the timeline of a scenario.
 
         Sessions and intensities depend on users only; so they are the same for dedicated and floating users, unless
@@ -111,6 +116,8 @@ class Timeline:
             Made by `load_scenario`.
         seed, replicate : int
             From 0 up. [1]
+        decided : sequence of Decision, optional
+            Clones that are set back, or moved, because of what was simulated so far.
 
         Raises
         ------
@@ -128,13 +135,14 @@ class Timeline:
         first_logon = np.zeros(rows.size, np.bool_)
         first_logon[np.unique(pair, return_index=True)[1]] = True
         shared = storms(scenario, calendar, seed, replicate)
-        lun = _luns(scenario)
+        lun = luns_of(scenario)
         hosts = deal_hosts(lun, scenario.hosts.count)
         drawn = cls(
             calendar=calendar,
             seed=seed,
             replicate=replicate,
             shared=shared,
+            before=storms_before(scenario, calendar, seed, replicate, oldest_image_s(scenario)),
             windows_s=windows(scenario),
             restarts_s=restarts(scenario, calendar, shared),
             boot_window_s=scenario.storms.boot_window,
@@ -149,12 +157,12 @@ class Timeline:
             _first_row=np.searchsorted(got[rows], np.arange(pool.clones + 1)).astype(np.int64),
             _first_logon=first_logon,
             _in_guest=scenario.storms.restart == "guest",
-            _catches_up=catches_up(scenario),
-            _loses_profiles=loses_profiles(scenario),
+            _scenario=scenario,
+            _moved=(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)),
         )
         storm_days = scenario.storms.host_failures or scenario.storms.maintenance
         quiet = drawn._in_guest and not storm_days and not scenario.strategy
-        return drawn if quiet else drawn._with_moves(scenario)
+        return drawn if quiet else drawn._with_moves(scenario, decided)
 
     @property
     def clones(self) -> int:
@@ -177,6 +185,16 @@ class Timeline:
         return most_at_a_time(self.sessions.start_s[self._rows], self.sessions.end_s[self._rows])
 
     def presence(self, clone: int) -> Presence:
+        """Boots and sessions of one clone, as it finds itself.
+
+        The next logon of each user after it was set back is a first one again, unless profiles survive.
+        """
+        presence, when = self._present(clone), self._set_back_when
+        if when == NEVER or not loses_profiles(self._scenario):
+            return presence
+        return after_resets(presence, self.emptied(clone, when))
+
+    def _present(self, clone: int) -> Presence:
         """Boots and sessions of one clone.
 
         The clone boots for the first time within the boot window, or when its first user logs on, if that is earlier.
@@ -199,26 +217,75 @@ class Timeline:
             return presence
         while_up = ~((boots[:, None] >= own.down_s) & (boots[:, None] < own.up_s)).any(axis=1)
         boots = np.union1d(boots[while_up], own.boot_s[own.booted])
-        cut = interrupted(presence, own.down_s, own.up_s, boots[boots < self.calendar.horizon_s])
-        return after_resets(cut, self.emptied(clone, "refresh")) if self._loses_profiles else cut
+        return interrupted(presence, own.down_s, own.up_s, boots[boots < self.calendar.horizon_s])
+
+    @property
+    def _set_back_when(self) -> str:
+        """When system disks are set back, as `emptied` takes it."""
+        return system_disk(self._scenario).emptied if self._scenario.strategy else NEVER
+
+    def turns(self, clone: int, disks: Sequence[Disk]) -> list[Turns]:
+        """When each of a clone's disks is emptied, and when it may give space back."""
+        return [Turns(self.emptied(clone, disk.emptied), self._reclaimed(clone, disk.reclaim)) for disk in disks]
 
     def emptied(self, clone: int, when: str) -> Times:
-        """Times at which a disk of a clone is emptied: "never", at a refresh, or at any power-off. [s]"""
-        if when == "never" or not self.restarts.clone.size:
+        """Times at which a disk of a clone is emptied: "never", at a refresh, any power-off, or any boot. [s]"""
+        if when == BOOT:
+            return self._present(clone).boots_s[1:]
+        if when == NEVER or not self.restarts.clone.size:
             return np.zeros(0)
         own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
-        causes = (REFRESHED,) if when == "refresh" else (REFRESHED, CYCLED, FAILED)
+        causes = SET_BACK if when == REFRESH else (*SET_BACK, CYCLED, FAILED)
         happens = np.isin(own.cause, causes) & (own.start_s < np.minimum(own.up_s, self.calendar.horizon_s))
         times: Times = own.start_s[happens]
         return times
 
+    def _reclaimed(self, clone: int, rule: Reclaim | None) -> Times:
+        if rule is None:
+            return np.zeros(0)
+        if rule.when == LOGOFF:
+            ends = np.unique(self._present(clone).session_end_s)
+            return ends[ends < self.calendar.horizon_s]
+        return reclaims_s(self._scenario, self.calendar, self.seed, self.replicate, clone)
+
     def catch_up_boots(self, clone: int) -> Times:
         """Boots of a clone after it was set back, if it then repeats what came out since its image. [s]"""
-        if not self._catches_up:
+        when = self._set_back_when
+        if when == NEVER or not catches_up(self._scenario):
             return np.zeros(0)
+        if when == BOOT:
+            return self.emptied(clone, BOOT)
         own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
-        boots: Times = own.boot_s[(own.cause == REFRESHED) & own.booted & (own.boot_s < self.calendar.horizon_s)]
+        happens = np.isin(own.cause, SET_BACK) & own.booted & (own.boot_s < self.calendar.horizon_s)
+        boots: Times = own.boot_s[happens]
         return boots
+
+    def images_s(self, clone: int) -> Times:
+        """Date of the image that the clone has at each of these boots; before the start if negative. [s]"""
+        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        return image_dates(self._scenario, own.start_s[own.cause == RECOMPOSED], self.catch_up_boots(clone))
+
+    def lun_at(self, clone: ArrayLike, time_s: ArrayLike, before: bool = False) -> NDArray[np.int32]:
+        """LUN of clones at some times; where one moves at that very time, the new one, or the old one if `before`."""
+        clone, time_s = np.broadcast_arrays(np.asarray(clone, np.int64), np.asarray(time_s, np.float64))
+        found: NDArray[np.int32] = np.array(self.lun[clone], np.int32)
+        for who, when, where in zip(*self._moved, strict=True):
+            found[(clone == who) & ((time_s > when) if before else (time_s >= when))] = where
+        return found
+
+    def moves(self, clone: int) -> tuple[Times, NDArray[np.int64]]:
+        """When a clone moved to another LUN, and to which."""
+        mine = self._moved[0] == clone
+        return self._moved[1][mine], self._moved[2][mine]
+
+    @property
+    def moved(self) -> NDArray[np.int64]:
+        """Clones that moved to another LUN, once for each time."""
+        return self._moved[0]
+
+    def ever_on(self, lun: int) -> NDArray[np.intp]:
+        """Clones that lay on a LUN at any time."""
+        return np.union1d(np.flatnonzero(self.lun == lun), self._moved[0][self._moved[2] == lun])
 
     def events(self, clone: int) -> Shared:
         """The pool's storms as one clone takes part in them: at a random time of each window, with the same sizes.
@@ -249,15 +316,12 @@ class Timeline:
         boots[0] = min(wanted[0], start[0]) if start.size else wanted[0]
         return boots
 
-    def _with_moves(self, scenario: Scenario) -> Self:
+    def _with_moves(self, scenario: Scenario, decided: Sequence[Decision]) -> Self:
         """The same with restarts by the hypervisor, failures and maintenance of hosts."""
         horizon_s = self.calendar.horizon_s
         moved = moves(scenario, self.calendar, self.hosts.first, self.seed, self.replicate)
-        start, end = (
-            np.split(column[self._rows], self._first_row[1:-1])
-            for column in (self.sessions.start_s, self.sessions.end_s)
-        )
-        found = [moved.restarts, refreshes(scenario, self.calendar, start, end)]
+        start, end = self.sessions_by_clone()
+        found = [moved.restarts, refreshes(scenario, self.calendar, start, end, decided)]
         if not self._in_guest:
             ready = [self._wanted(clone, start[clone], end[clone]) for clone in range(self.clones)]
             found.append(power_cycles(scenario, np.stack(ready, axis=1)))
@@ -265,10 +329,25 @@ class Timeline:
         codes = np.full(moved.vmotion_s.size, VMOTION, np.int8)
         vmotions = Operations(moved.vmotion_s, moved.vmotion_clone, moved.vmotion_host, codes)
         operations = Operations.of(restart_operations(settled, moved.hosts, horizon_s), vmotions)
-        return replace(self, hosts=moved.hosts, operations=operations, outages=moved.outages, restarts=settled)
+        return replace(
+            self,
+            hosts=moved.hosts,
+            operations=operations,
+            outages=moved.outages,
+            restarts=settled,
+            _moved=moves_to(settled, decided),
+        )
+
+    def sessions_by_clone(self) -> tuple[list[Times], list[Times]]:
+        """Starts and ends of the sessions that each clone would have if it were never down. [s]"""
+        start, end = (
+            np.split(column[self._rows], self._first_row[1:-1])
+            for column in (self.sessions.start_s, self.sessions.end_s)
+        )
+        return start, end
 
 
-def _luns(scenario: Scenario) -> NDArray[np.int32]:
+def luns_of(scenario: Scenario) -> NDArray[np.int32]:
     """LUN of each clone, by the scenario's placement."""
     luns, guest = scenario.luns, scenario.guest
     replica = 0 if luns.replica_lun else guest.used

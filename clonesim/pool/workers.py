@@ -73,7 +73,7 @@ def _results(
     try:
         futures |= {executor.submit(function, job): k for k, job in enumerate(jobs)}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield futures.pop(future), future.result()
     except BrokenExecutor as error:
         what = "A worker process ended before its work was done: memory ran out, or a script started it that has no"
         remedy = "`if __name__ == '__main__':`. Ask for fewer processes; processes=1 needs no workers."

@@ -58,10 +58,13 @@ def load_scenario(
     >>> load_scenario("windows-7-office", pool={"clones": 64}, set=["guest.disk=60 GiB"]).guest.disk
     64424509440
     """
+    settings = list(set)
+    if isinstance(scenario, Scenario) and not (overrides or settings):
+        return scenario
     label, tables = _tables(scenario)
     problems: list[Problem] = []
     merged = _merged(tables, overrides, problems)
-    for item in set:
+    for item in settings:
         try:
             merged = _merged(merged, read_override(item), problems)
         except ParameterError as error:

@@ -24,7 +24,10 @@ NEEDS: dict[str, tuple[tuple[str, str, tuple[object, ...]], ...]] = {
         ("image_age", "catch_up", (True,)),
     ),
     "thin-lun": (("every", "mode", ("version", "manual")),),
-    "guest-tuning": (("browser_cache_cap", "browser_cache", (True,)),),
+    "guest-tuning": (("browser_cache_cap", "browser_cache", (True,)), ("page_disk", "page_file", (True,))),
+    "mcs": (("at", "reboot", ("nightly",)),),
+    "provisioned-streaming": (("at", "reboot", ("nightly",)),),
+    "application-virtualization": (("cache", "cache_in_image", (False,)), ("request", "cache_in_image", (False,))),
     "profile-container": (("compaction_least", "compaction", (True,)), ("compaction_share", "compaction", (True,))),
 }
 SWITCHES = ("defragmentation", "page_file", "prefetch", "search", "browser_cache")
@@ -206,6 +209,22 @@ def _memory_to_reserve(scenario: Scenario) -> Problems:
         allowed = f"hosts.memory_reservation is {reserved:g} already"
         path = f"{PART}.memory-reservation.share"
         yield Problem(path, told, allowed, "Raise it, or leave the strategy out.")
+
+
+@reads(PART)
+def _memory_in_whole_blocks(scenario: Scenario) -> Problems:
+    for name in ("provisioned-streaming", "mcs"):
+        choice = scenario.chosen(name)
+        if choice is None:
+            continue
+        ram, block = int(choice.value("ram")), int(choice.value("block"))
+        if block & (block - 1):
+            allowed = "a power of two is needed"
+            yield Problem(f"{PART}.{name}.block", format_size(block), allowed, "Write for example '2 MiB'.")
+        elif 0 < ram < block:
+            allowed = f"memory is given out in blocks of {format_size(block)}"
+            remedy = "Raise it, lower block, or set it to '0 B' for none."
+            yield Problem(f"{PART}.{name}.ram", format_size(ram), allowed, remedy)
 
 
 @reads(PART)

@@ -1,4 +1,4 @@
-"""What reaches the array: behind a cache in memory, on a thin LUN, after deduplication. Nothing is simulated anew."""
+"""What an array keeps: on a thin LUN, after deduplication. Nothing is simulated anew."""
 
 from __future__ import annotations
 
@@ -15,60 +15,6 @@ MODES: Final = ("auto", "manual", "none")  # how an array is told what was freed
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def ram_cache(
-    time_s: Floats, size: Ints, ram: int, header: int = 0, kept: bool = False, most: int | None = None
-) -> tuple[Floats, Ints]:
-    """Growth steps on disk of one file whose first bytes stay in memory.
-
-    Parameters
-    ----------
-    time_s, size : (n,) float64 and int64 array
-        Growth steps of the file as if there were no cache, in order of time: its first size, each growth, and as a
-        negative step each reset or discard. [s, B]
-    ram : int
-        Memory that takes writes first. [B]
-    header : int, default 0
-        What of the file's first size lies on the disk all the same. [B]
-    kept : bool, default False
-        Whether the file on disk keeps its largest size, as one that is not reset does.
-    most : int, optional
-        Size of the disk that the memory overflows to; by default without limit. [B]
-
-    Returns
-    -------
-    time_s, size : arrays
-        The steps that are left, without those of no bytes.
-
-    Raises
-    ------
-    ParameterError
-        If the steps are out of order, sink below 0 B, or a size is negative.
-
-    Notes
-    -----
-    Memory is filled first and, when the file shrinks, given back last: a reset to the header empties it. A file that
-    holds `held` bytes has ``min(held, header) + max(0, held - header - ram)`` of them on disk.
-    """
-    for name, number in (("ram", ram), ("header", header)):
-        if number < 0:
-            raise ParameterError(name, number, "0 B or more are needed", "Check the sign.")
-    held = _levels(time_s, size)
-    on_disk = on_disk_bytes(held, ram, header)
-    if most is not None:
-        on_disk = np.minimum(on_disk, most)
-    if kept:
-        on_disk = np.maximum.accumulate(on_disk) if on_disk.size else on_disk
-    steps = np.diff(on_disk, prepend=np.int64(0))
-    moved = steps != 0
-    return time_s[moved], steps[moved]
-
-
-def on_disk_bytes(held: Ints, ram: int, header: int = 0) -> Ints:
-    """What lies on disk of files whose first bytes after the header stay in memory. [B]"""
-    found: Ints = np.minimum(held, header) + np.maximum(0, held - header - ram)
-    return found
 
 
 def thin_dead_space(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clonesim.errors import ParameterError
 from clonesim.guest.activity import Activity
 from clonesim.scenario import catalog
 from clonesim.scenario.strategy import Choice
+from clonesim.units import MIB
 
 if TYPE_CHECKING:
     from clonesim.scenario.model import Scenario
@@ -19,20 +20,58 @@ if TYPE_CHECKING:
 OS: Final = 0  # place of the system disk
 AWAY: Final = -1  # written on no disk of the clone's: programs that run from packages
 LUN, OTHER, SHARE = "lun", "other", "share"  # on the clone's LUN, on other datastores, on a file share
-NEVER, REFRESH, POWER_OFF = "never", "refresh", "power-off"  # when a disk is emptied
+NEVER, REFRESH, POWER_OFF, BOOT = "never", "refresh", "power-off", "boot"  # when a disk is emptied
+TURN, LOGOFF = "turn", "logoff"  # when a disk may give space back
+WIPE, DISCARD, ZERO = "wipe", "discard", "zero"  # how
 INSTALLED: Final = ("app-install", "application-updates")  # what packaged programs no longer write
 
-SIMULATED: Final = (
-    *("full-clone", "linked-clone", "refresh", "recompose", "instant-clone", "persistent-disk", "disposable-disk"),
-    *("profile-container", "application-virtualization", "app-attach", "guest-tuning", "memory-reservation"),
-    *("smaller-free-space", "thin-lun", "array-dedup"),
-)
-
+RENEWED: Final = ("recompose", "instant-clone", "provisioned-streaming", "mcs")  # are patched by a new image
 _ROUTES: Final = {  # strategy -> name of its disk, tier, where it lies, when it is emptied
     "persistent-disk": ("persistent", "user-data", OTHER, NEVER),
     "disposable-disk": ("disposable", "disposable", LUN, POWER_OFF),
     "profile-container": ("container", "share", SHARE, NEVER),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim:
+    """When a disk gives back what the guest no longer uses.
+
+    Attributes
+    ----------
+    when : str
+        `TURN`, at times of its own, or `LOGOFF`.
+    method : str
+        `WIPE`, `DISCARD` or `ZERO`.
+    least : int
+        Done only if more than this can be recovered. [B]
+    share : float
+        And if that is at least this share of the file. [1]
+    file_least : int
+        And if the file is larger than this. [B]
+    """
+
+    when: str
+    method: str
+    least: int
+    share: float = 0.0
+    file_least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What happens to one disk of one clone from outside.
+
+    Attributes
+    ----------
+    emptied_s : (n,) float64 array
+        When it is emptied, in order. [s]
+    reclaimed_s : (n,) float64 array
+        When it may give space back, in order. [s]
+    """
+
+    emptied_s: NDArray[np.float64]
+    reclaimed_s: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +81,19 @@ class Disk:
     Attributes
     ----------
     name : str
-        "os", "persistent", "disposable" or "container".
+        "os", "persistent", "disposable", "page" or "container".
     tier : str
         What its space is counted as: "os-delta", "user-data", "disposable" or "share".
     where : str
         `LUN`, `OTHER` or `SHARE`.
     emptied : str
-        `NEVER`, `REFRESH` or `POWER_OFF`.
+        `NEVER`, `REFRESH`, `POWER_OFF` or `BOOT`.
     size : int
         As the guest sees it. [B]
+    reclaim : Reclaim or None
+        When it gives space back.
+    requests : float
+        Requests where it lies for each request of the clone's. [1]
     """
 
     name: str
@@ -58,6 +101,8 @@ class Disk:
     where: str
     emptied: str
     size: int
+    reclaim: Reclaim | None = None
+    requests: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +129,16 @@ class Layout:
     @classmethod
     def of(cls, scenario: Scenario, activity: Activity) -> Self:
         """Disks of a scenario's clones."""
-        disks = [Disk("os", "os-delta", LUN, REFRESH, scenario.guest.disk)]
+        disks = [system_disk(scenario)]
         route = np.zeros(len(activity.names), np.int8)
         tags = np.array(activity.tags)
         tags[0] = ""  # the file system's own metadata are each disk's own
         for choice in scenario.strategy:
-            if choice.name in _ROUTES:
-                name, tier, where, emptied = _ROUTES[choice.name]
-                if choice.name == "persistent-disk" and choice.value("where") == "same":
-                    where = LUN
-                mine = np.isin(tags, list(choice.value("tags"))) & (route == OS)
-                route[mine] = len(disks)
-                disks.append(Disk(name, tier, where, emptied, int(choice.value("size"))))
+            for disk, moved in _second_disks(choice, scenario):
+                mine = np.isin(tags, moved) & (route == OS)
+                if mine.any() or choice.name in _ROUTES:
+                    route[mine] = len(disks)
+                    disks.append(disk)
         packaged = scenario.chosen("application-virtualization") or scenario.chosen("app-attach")
         away = float(packaged.value("share")) if packaged else 0.0
         return cls(tuple(disks), route, away, np.isin(activity.names, INSTALLED))
@@ -117,21 +160,33 @@ class Layout:
         return found
 
 
-def check_simulated(scenario: Scenario) -> None:
-    """Refuse strategies that a scenario may ask for and that have no mechanism yet.
+def system_disk(scenario: Scenario) -> Disk:
+    """The system disk of a scenario's clones."""
+    emptied, rule = REFRESH, None
+    streamed, mcs, choice = (scenario.chosen(name) for name in ("provisioned-streaming", "mcs", "space-reclaim"))
+    if streamed or (mcs and mcs.value("reset")):
+        emptied = BOOT
+    if choice:
+        rule = Reclaim(TURN, str(choice.value("method")), int(choice.value("threshold")))
+    return Disk("os", "os-delta", LUN, emptied, scenario.guest.disk, rule)
 
-    Raises
-    ------
-    ParameterError
-        That names those which have one.
-    """
-    for choice in scenario.strategy:
-        allowed = f"simulated are {', '.join(SIMULATED)}"
-        if choice.name not in SIMULATED:
-            raise ParameterError("strategy", choice.name, allowed, "Leave it out.")
-        if choice.name == "refresh" and choice.value("when") == "share":
-            remedy = "Choose 'logoff', 'days' or 'nightly'."
-            raise ParameterError("strategy.refresh.when", "share", "a refresh by size is not simulated yet", remedy)
+
+def _second_disks(choice: Choice, scenario: Scenario) -> Iterator[tuple[Disk, list[str]]]:
+    """Disks that a strategy adds, and the tags of what moves there."""
+    if choice.name in _ROUTES:
+        name, tier, where, emptied = _ROUTES[choice.name]
+        if choice.name == "persistent-disk" and choice.value("where") == "same":
+            where = LUN
+        rule, requests = None, 1.0
+        if choice.name == "profile-container":
+            requests = float(choice.value("smb_requests"))
+            if choice.value("compaction"):
+                share, least = float(choice.value("compaction_share")), int(choice.value("compaction_least"))
+                rule = Reclaim(LOGOFF, WIPE, 0, share, least)
+        yield Disk(name, tier, where, emptied, int(choice.value("size")), rule, requests), list(choice.value("tags"))
+    elif choice.name == "guest-tuning" and choice.value("page_file") and scenario.guest.page_file:
+        size = int(choice.value("page_disk") * scenario.guest.page_file)
+        yield Disk("page", "disposable", OTHER, NEVER, -(-size // MIB) * MIB), ["page"]
 
 
 def disks_of(scenario: Scenario) -> tuple[Disk, ...]:
@@ -166,7 +221,7 @@ def effective(scenario: Scenario) -> Scenario:
     hosts: dict[str, object] = {}
     sources: dict[str, dict[str, object]] = {}
     for choice in scenario.strategy:
-        if choice.name == "recompose":
+        if choice.name in RENEWED and choice.all().get("reset", True):
             guest["servicing"] = "in-image"  # patches come with the image
         elif choice.name == "memory-reservation":
             hosts["memory_reservation"] = choice.value("share")
@@ -184,7 +239,6 @@ def _tuned(choice: Choice, scenario: Scenario) -> dict[str, dict[str, object]]:
     """Sources that guest tuning switches off, as far as the system has them."""
     switches = {
         "defragmentation": ("defragmentation", "boot-defragmentation"),
-        "page_file": ("page-file",),
         "prefetch": ("prefetch", "superfetch"),
         "search": ("search-index", "search-index-log"),
     }

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.delta import Delta
 from clonesim.guest.presence import DAY_S
 from clonesim.lun.backing import backing
 from clonesim.lun.space import FixedSpace
 from clonesim.pool.clones import AMOUNTS, GROWTH, STEPS, Batch
 from clonesim.pool.desktop import activity_of
-from clonesim.pool.strategies.array_side import dedup_bytes, on_disk_bytes, thin_dead_space
+from clonesim.pool.strategies.array_side import dedup_bytes, thin_dead_space
 from clonesim.pool.strategies.content import Net, held_by_source, net_of_frame
 from clonesim.pool.strategies.course import Course
-from clonesim.pool.strategies.layout import OS, effective, on_the_lun
+from clonesim.pool.strategies.layout import effective, on_the_lun
 from clonesim.scenario import catalog
 from clonesim.scenario.model import Scenario
 from clonesim.scenario.strategy import unmap_mode
@@ -48,7 +47,7 @@ def four_sizes(run: Run, steps: pd.DataFrame | None = None, reuse: bool = True) 
     Parameters
     ----------
     run : Run
-        A simulated pool; `run.scenario.strategy` says which caches, thin LUNs and deduplication there are.
+        A simulated pool; `run.scenario.strategy` says which thin LUNs and deduplication there are.
     steps : DataFrame, optional
         Every growth step, as `steps_frame` makes it. Without, files are known at the ends of days only, and count as
         if they had been so large all day: what comes and goes within a day is not seen.
@@ -77,7 +76,7 @@ def four_sizes(run: Run, steps: pd.DataFrame | None = None, reuse: bool = True) 
         sources = run.sources[run.sources["replicate"] == replicate]
         guest = _cube(growth, "guest_used_bytes")
         fixed = sum(fill.fixed for fill in run.fills[replicate * per : (replicate + 1) * per])
-        pool = _Pool(
+        pool = PoolSizes(
             scenario=run.scenario,
             steps=every[every["replicate"] == replicate],
             guest=guest,
@@ -87,6 +86,7 @@ def four_sizes(run: Run, steps: pd.DataFrame | None = None, reuse: bool = True) 
             beside=fixed,
             images=_images(run.fixed) * per,
             luns=per,
+            room=float(run.scenario.luns.size - fixed // per),
             reuse=reuse,
         )
         tables.append(pool.table(replicate))
@@ -98,45 +98,17 @@ def sizes_of(scenario: Scenario, one: Replicate, luns: Sequence[LunResult], reus
 
     Parameters
     ----------
-    scenario : Scenario
-        As it was simulated; strategies that only the array feels may have been added since.
-    one : Replicate
-        The clones.
-    luns : sequence of LunResult
-        Their LUNs.
-    reuse : bool, default True
-        As in `four_sizes`.
+    scenario, one, luns, reuse
+        As of `PoolSizes.of`.
     """
-    order = np.argsort(np.concatenate([batch.job.clones for batch in one.batches]))
-    growth = np.concatenate([batch.growth for batch in one.batches])[order]
-    written = np.concatenate([batch.sources for batch in one.batches])[order]
-    touched, released = AMOUNTS.index("first_touch_bytes"), AMOUNTS.index("released_bytes")
-
-    def net(day: int) -> Floats:
-        of_day = written[:, :, day]
-        found: Floats = (of_day[..., touched] - of_day[..., released]).astype(np.float64)
-        return found
-
-    pool = _Pool(
-        scenario=scenario,
-        steps=steps_frame(one.batches),
-        guest=growth[..., GROWTH.index("guest_used_bytes")].astype(np.float64),
-        unique=growth[..., GROWTH.index("unique_bytes")].astype(np.float64),
-        lun=np.asarray(one.timeline.lun),
-        net=net,
-        beside=sum(lun.fill.fixed for lun in luns),
-        images=sum(_images(lun.fixed) for lun in luns),
-        luns=len(luns),
-        reuse=reuse,
-    )
-    return pool.table(one.number)
+    return PoolSizes.of(scenario, one, luns, reuse).table(one.number)
 
 
 def steps_frame(batches: Sequence[Batch]) -> pd.DataFrame:
     """Growth steps of all disks: `replicate`, `lun`, `time_s`, `clone`, `disk`, `size`; those that shrink, too."""
     parts = [
         pd.DataFrame(
-            {"replicate": np.int32(batch.job.replicate), "lun": np.int32(batch.job.lun)}
+            {"replicate": np.int32(batch.job.replicate)}
             | {name: getattr(batch, name) for name in STEPS if name != "host"}
         )
         for batch in batches
@@ -167,19 +139,110 @@ def _images(fixed: FixedSpace) -> int:
 
 
 @dataclass
-class _Pool:
-    """One replicate."""
+class PoolSizes:
+    """Sizes of one replicate over time; made by `PoolSizes.of`, or from its frames.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        Its strategies say which thin LUNs and deduplication there are.
+    steps : DataFrame
+        Growth steps of all files, as of `steps_frame`.
+    guest, unique : (clones, disks, days) float64 array
+        At the ends of days: used inside, and what the files hold. [B]
+    lun : (clones,) int array
+        Of each clone.
+    net : callable
+        As of `content.held_by_source`.
+    beside : int
+        What lies on all LUNs together from the start beside the clones' files. [B]
+    images : int
+        Base images among it. [B]
+    luns : int
+        Number of them. [1]
+    room : float
+        What the clones' files of a LUN can take of it. [B]
+    reuse : bool
+        As of `four_sizes`.
+    extra : dict of int to (times, sizes)
+        Growth steps on a LUN that are of no clone. [s, B]
+    part : float
+        Share of the clones that these are of all, who have one LUN for base images alone if they have any. [1]
+    """
 
     scenario: Scenario
     steps: pd.DataFrame
-    guest: Floats  # (clones, disks, days): used inside
-    unique: Floats  # (clones, disks, days): what the files hold
-    lun: NDArray[np.integer]  # of each clone
+    guest: Floats
+    unique: Floats
+    lun: NDArray[np.integer]
     net: Net
-    beside: int  # what lies on all LUNs beside the clones' files
-    images: int  # base images among it
+    beside: float
+    images: float
     luns: int
+    room: float
     reuse: bool
+    extra: Mapping[int, tuple[Floats, Ints]] = field(default_factory=dict)
+    part: float = 1.0
+
+    @classmethod
+    def of(cls, scenario: Scenario, one: Replicate, luns: Sequence[LunResult], reuse: bool = True) -> Self:
+        """Sizes of a replicate as it comes out of the second stage.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            As it was simulated; strategies that only the array feels may have been added since.
+        one : Replicate
+            The clones.
+        luns : sequence of LunResult
+            Their LUNs.
+        reuse : bool, default True
+            As in `four_sizes`.
+        """
+        order = np.argsort(np.concatenate([batch.job.clones for batch in one.batches]))
+        growth = np.concatenate([batch.growth for batch in one.batches])[order]
+        written = np.concatenate([batch.sources for batch in one.batches])[order]
+        touched, released = AMOUNTS.index("first_touch_bytes"), AMOUNTS.index("released_bytes")
+
+        def net(day: int) -> Floats:
+            of_day = written[:, :, day]
+            found: Floats = (of_day[..., touched] - of_day[..., released]).astype(np.float64)
+            return found
+
+        beside = sum(lun.fixed.fixed_bytes for lun in luns)
+        return cls(
+            scenario=scenario,
+            steps=steps_frame(one.batches),
+            guest=growth[..., GROWTH.index("guest_used_bytes")].astype(np.float64),
+            unique=growth[..., GROWTH.index("unique_bytes")].astype(np.float64),
+            lun=np.asarray(one.timeline.lun),
+            net=net,
+            beside=beside,
+            images=sum(_images(lun.fixed) for lun in luns),
+            luns=len(luns),
+            room=float(scenario.luns.size - beside // len(luns)),
+            reuse=reuse,
+            extra={lun.lun: lun.extra for lun in luns if lun.extra[0].size},
+        )
+
+    def among(self, pool: int, luns: int, clone_bytes: int) -> Self:
+        """The same clones as a part of a larger pool, so that each has its part of that pool's base images.
+
+        Parameters
+        ----------
+        pool : int
+            Clones of it. [1]
+        luns : int
+            LUNs of it. [1]
+        clone_bytes : int
+            What each clone has beside its files. [B]
+        """
+        part = self.clones / pool
+        times = luns * part / self.luns
+        own = self.clones * clone_bytes
+        extra = {lun: (time_s, np.rint(size * times).astype(np.int64)) for lun, (time_s, size) in self.extra.items()}
+        beside, images = own + times * (self.beside - own), times * self.images
+        return replace(self, beside=beside, images=images, luns=luns, extra=extra, part=part)
 
     def __post_init__(self) -> None:
         self.made = effective(self.scenario)
@@ -193,7 +256,8 @@ class _Pool:
         n, files, fixed = self.clones, self.files, self.fixed
         delta = Course.of_steps(files["time_s"].to_numpy(), files["size"].to_numpy(), self.horizon_s)
         used, kept = self._stores()
-        by_clone, stored = self._at_ends("size"), self._at_ends("taken").sum(axis=1) + fixed / n
+        beside = (fixed + self._extra_at(self.ends)) / n
+        by_clone, stored = self._at_ends("size"), self._at_ends("taken").sum(axis=1) + beside
         total = used.before(self.ends) + fixed
         factor = self._after_dedup(total) * self.where.redundancy
         mean, most = kept.by_day()
@@ -214,43 +278,44 @@ class _Pool:
 
     @cached_property
     def files(self) -> pd.DataFrame:
-        """Steps in order of time: of each file's bytes on disk (`size`), and of what its datastore gives (`taken`)."""
+        """Steps in order of time: of each file's bytes (`size`), and of what its datastore gives (`taken`)."""
         found = self.steps.sort_values([*FILE, "time_s"], kind="stable", ignore_index=True)
-        on_disk = self._behind_cache(found)
-        found["size"] = _changes(found, on_disk)
-        found["taken"] = _changes(found, self.where.allocated(on_disk))
+        level = found.groupby(FILE)["size"].cumsum().to_numpy(np.int64)
+        found["taken"] = _changes(found, self.where.allocated(level))
         found["lun"] = found["lun"].where(found["disk"].isin(on_the_lun(self.scenario)), ELSEWHERE)
         return found.sort_values(["time_s", "clone"], kind="stable", ignore_index=True)
 
-    def _behind_cache(self, found: pd.DataFrame) -> Ints:
-        """Bytes on disk after each step: system disks may have a cache; MCS's overflows to a disk that is not reset."""
-        level: Ints = found.groupby(FILE)["size"].cumsum().to_numpy(np.int64)
-        made = self.made
-        mcs = made.chosen("mcs")
-        choice = made.chosen("provisioned-streaming") or mcs
-        if choice is None or not choice.value("ram"):
-            return level
-        header = Delta(made.delta.format, made.guest.disk, **made.delta.parameters).created_bytes
-        behind = on_disk_bytes(level, int(choice.value("ram")), header)
-        if mcs:
-            behind = np.minimum(behind, int(mcs.value("cache_disk")))
-            behind = found.assign(level=behind).groupby(FILE)["level"].cummax().to_numpy(np.int64)
-        return np.where(found["disk"].to_numpy() == OS, behind, level)
+    def largest(self, places: Sequence[int]) -> float:
+        """Most that all clones' files of some disks took of their datastores at any time, together. [B]"""
+        mine = self.files[self.files["disk"].isin(list(places))]
+        return Course.of_steps(mine["time_s"].to_numpy(), mine["taken"].to_numpy(), self.horizon_s).peak
 
     @cached_property
-    def fixed(self) -> int:
-        """What lies on all datastores beside the clones' files. [B]"""
-        name = self.made.platform.name
-        mcs, total = self.made.chosen("mcs"), self.beside
-        if mcs:  # its identity disk, as far as it is not the platform's own small disk
-            more = int(mcs.value("identity")) - int(catalog.value("backings", f"platforms.{name}.helper_disk"))
-            total += self.clones * int(self.where.allocated(max(0, more)))
-        return total + (self._replica_lun if self.made.luns.replica_lun else 0)
+    def fixed(self) -> float:
+        """What lies on all datastores all the time beside the clones' files. [B]"""
+        return self.beside + self.part * self.replica_lun
 
     @property
-    def _replica_lun(self) -> int:
-        count = int(catalog.value("backings", f"platforms.{self.made.platform.name}.replicas"))
-        return count * int(self.where.allocated(self.made.guest.used))
+    def replica_lun(self) -> int:
+        """Base images on a datastore of their own; 0 without one. [B]"""
+        made = self.made
+        if not made.luns.replica_lun or made.chosen("full-clone") or made.chosen("provisioned-streaming"):
+            return 0
+        mcs = made.chosen("mcs")
+        usual = catalog.value("backings", f"platforms.{made.platform.name}.replicas")
+        return int(mcs.value("replicas") if mcs else usual) * int(self.where.allocated(made.guest.used))
+
+    @property
+    def extra_peak(self) -> float:
+        """Most that there was at any time on any LUN which is of no clone and was not there from the start. [B]"""
+        return max((Course.of_steps(*part, self.horizon_s).peak for part in self.extra.values()), default=0.0)
+
+    def _extra_at(self, seconds: Floats) -> Floats:
+        """The same of all LUNs together, just before some times. [B]"""
+        found = np.zeros(seconds.size)
+        for part in self.extra.values():
+            found += Course.of_steps(*part, self.horizon_s).before(seconds)
+        return found
 
     def _at_ends(self, column: str) -> Floats:
         """Sum of all steps of each file up to the end of each day; (clones, disks, days). [B]"""
@@ -266,12 +331,12 @@ class _Pool:
         mode = unmap_mode(choice, luns.backing) if choice else ""
         used, kept = [], []
         for lun, part in self.files.groupby("lun"):
-            time_s, taken = part["time_s"].to_numpy(), part["taken"].to_numpy(np.int64)
+            time_s, taken = self._with_extra(lun, part["time_s"].to_numpy(), part["taken"].to_numpy(np.int64))
             used.append(Course.of_steps(time_s, taken, self.horizon_s))
             if not (choice and mode):
                 kept.append(used[-1])
                 continue
-            room = max(float(luns.size - self.beside // self.luns), float(used[-1].value.max()))
+            room = max(float(self.room), float(used[-1].value.max()))
             kept.append(
                 thin_dead_space(
                     *(time_s, taken, mode, float(choice.value("rate")), int(choice.value("granularity"))),
@@ -282,6 +347,14 @@ class _Pool:
                 )
             )
         return Course.total(used, self.horizon_s), Course.total(kept, self.horizon_s)
+
+    def _with_extra(self, lun: object, time_s: Floats, taken: Ints) -> tuple[Floats, Ints]:
+        """A LUN's steps with those of no clone."""
+        if lun not in self.extra:
+            return time_s, taken
+        more_s, more = self.extra[int(str(lun))]
+        order = np.argsort(np.concatenate([time_s, more_s]), kind="stable")
+        return np.concatenate([time_s, more_s])[order], np.concatenate([taken, more])[order]
 
     def _after_dedup(self, total: Floats) -> Floats:
         """Size after deduplication and compression by size before, at the end of each day. (days,) array [1]"""
@@ -295,20 +368,17 @@ class _Pool:
             small[:] = 1.0
         together = self.made.array.shared
         domains = np.zeros(self.clones) if together else self.lun
-        images = (self.images / self.luns if together else self.images) + self._lone_images
+        lone = self.part * self.replica_lun
+        images = (self.images / self.luns if together else self.images) + lone
         on_disk = np.minimum(self.unique, self._at_ends("size"))
         full = self.made.chosen("full-clone") is not None
         found = np.empty(self.days)
         for day, held in enumerate(held_by_source(on_disk, self.net, full)):
             groups = [held[domains == domain] for domain in np.unique(domains)]
             kept = sum(float(dedup_bytes(one, shared, small, block=int(choice.value("block"))).sum()) for one in groups)
-            as_it_is = total[day] - held.sum() - self.images - self._lone_images  # tables, room, swap files
+            as_it_is = total[day] - held.sum() - self.images - lone  # tables, room, swap files
             found[day] = (kept + as_it_is + images * small[-1]) / total[day]
         return found
-
-    @property
-    def _lone_images(self) -> int:
-        return self._replica_lun if self.made.luns.replica_lun else 0
 
 
 def _changes(found: pd.DataFrame, level: Ints) -> Ints:

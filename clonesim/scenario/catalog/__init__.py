@@ -169,10 +169,15 @@ def value(topic: str, name: str) -> Any:
 
 def group(topic: str, name: str) -> dict[str, Parameter]:
     """Parameters under one dotted path, by the rest of their name; those of `same_as` where it has none of its own."""
+    return dict(_group(topic, name))
+
+
+@cache
+def _group(topic: str, name: str) -> Mapping[str, Parameter]:
     prefix = name + "."
     own = {k[len(prefix) :]: p for k, p in parameters(topic).items() if k.startswith(prefix)}
     same = text(topic, name, "same_as")
-    return {**group(topic, same), **own} if same else own
+    return {**_group(topic, same), **own} if same else own
 
 
 def names(topic: str) -> tuple[str, ...]:
