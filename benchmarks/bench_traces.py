@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,10 @@ def write_trace(path: Path, kind: str, least_bytes: int, seed: int = 0) -> int:
             file.write(b"version,time,op,size,lbn\n")
         elif kind == "systor17":
             file.write(b"Timestamp,Response,IOType,LUN,Offset,Size\n")
+        elif kind == "xperf":
+            names = "TimeStamp, Process Name ( PID), ThreadID, CPU, IrpPtr, ByteOffset, IOSize, ElapsedTime, DiskNum, "
+            names += "IrpFlags, DiskSvcTime, I/O Pri, VolSnap, FileObject, FileName\n"
+            file.write(f"BeginHeader\nDiskRead, {names}DiskWrite, {names}EndHeader\n".encode())
         elif kind == "vscsistats":
             file.write(b"#Vscsi Cmd Trace. (Trace Format Version 1)\n")
             file.write(b"#Serial Number,IO Data Length,Num SG Entries,Command Type,LBN,Time Stamp (microseconds)\n")
@@ -67,7 +72,8 @@ def _write_rows(file: Any, kind: str, before: int, rng: np.random.Generator) -> 
     words = {
         "cloudphysics-csv": ("28", "2a"),
         "msr": ("Read", "Write"),
-        "systor17": ("R", "W"),
+        **dict.fromkeys(("systor17", "alibaba", "fiu", "blkparse"), ("R", "W")),
+        "tencent": ("0", "1"),
     }.get(kind, ("read", "write"))
     op = np.where(write, words[1], words[0])
     constant = {name: np.full(n, name) for name in ("hm", "disk0")}
@@ -88,10 +94,39 @@ def _write_rows(file: Any, kind: str, before: int, rng: np.random.Generator) -> 
         "fio-v2": [constant["disk0"], op, lbn * 512, sectors * 512],
         "fio-v3": [micros, constant["disk0"], op, lbn * 512, sectors * 512],
     }
+    volume = rng.integers(0, 1000, n)  # as many as the public traces have, all in one file
+    columns |= {
+        "alibaba": [volume, op, lbn * 512, sectors * 512, 1_577_808_000_000_000 + micros],
+        "tencent": [1_538_323_200 + micros // MB, lbn, sectors, op, volume],
+        "fiu": [micros * 1000, 1000 + zero, np.full(n, "nfsd"), lbn, sectors, op, 6 + zero, zero, np.full(n, "5" * 32)],
+    }
+    if kind in ("blkparse", "xperf"):
+        file.write("".join(_event_lines(kind, micros, write, lbn, sectors)).encode())
+        return
     table = pa.table({str(i): pa.array(column) for i, column in enumerate(columns[kind])})
-    delimiter = " " if kind.startswith("fio") else ","
+    delimiter = " " if kind.startswith("fio") or kind == "fiu" else ","
     options = pa_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="none")
     pa_csv.write_csv(table, file, options)
+
+
+def _event_lines(
+    kind: str, micros: np.ndarray, write: np.ndarray, lbn: np.ndarray, sectors: np.ndarray
+) -> Iterator[str]:
+    """Rows of listings of events: of blkparse each command with its arrival, start and completion."""
+    columns = zip(micros.tolist(), write.tolist(), lbn.tolist(), sectors.tolist(), strict=True)
+    for i, (micro, is_write, place, count) in enumerate(columns):
+        if kind == "blkparse":
+            clock = f"{micro // MB}.{micro % MB:06d}000"
+            what = f"{'W' if is_write else 'R'} {place} + {count}"
+            for action, end in (("Q", "[kworker/0:1]"), ("D", "[kworker/0:1]"), ("C", "[0]")):
+                yield f"  8,0    3 {i % 10**8:8d} {clock:>14}  1234  {action}   {what} {end}\n"
+        else:
+            name = "DiskWrite" if is_write else " DiskRead"
+            yield (
+                f"{name}, {micro:10d},      program.exe (3984),      11844,   1, 0xffffe288b23f1b20, "
+                f"{place * 512:#014x}, {count * 512:#010x},         283,        0, 0x060043,         283,       3, "
+                f'Original, 0xffffe288272d0d20, "C:\\Users\\someone\\AppData\\file-{place % 5000}.dat"\n'
+            )
 
 
 def _decimals(seconds: int, micros: np.ndarray) -> list[str]:

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from volume_tools import ops
 
+from clonesim.delta import Delta
 from clonesim.guest import Volume
 from clonesim.guest.presence import DAY_S
 from clonesim.ops import FileOp
-from clonesim.pool.clone_disk import CloneDisk
+from clonesim.pool import clone_disk
+from clonesim.pool.clone_disk import CloneDisk, Overflow
+from clonesim.pool.strategies.ram_cache import RamCache
 
 MIB = 2**20
 START = 5 * MIB
@@ -187,3 +190,19 @@ class TestByHand:
         assert running.min() >= disk.delta.created_bytes
         assert size[time_s <= 50.0].sum() == disk.delta.created_bytes
         assert running[-1] == growth[0]
+
+    @pytest.mark.parametrize("cached", [False, True])
+    def test_what_nobody_asked_for_is_not_added_up(self, cached: bool) -> None:
+        """A volume that is used by itself, before the first clone: its requests belong to no sums."""
+        disk = disk_of("exact")
+        if cached:
+            memory = RamCache(256 * MIB, MIB, 65536)
+            disk = CloneDisk(disk.volume, disk.delta, 0, Overflow(memory, Delta("vhdx", 256 * MIB), kept=False))
+        called: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(clone_disk, "account", lambda *given: called.append(1))
+            disk.volume.create("alone", "30 MiB")
+            assert not called, "the kernel would write where no array is"
+            disk.apply(ops((1.0, CREATE, 2, 0, MIB)), np.zeros((3, 3), int), np.zeros((1440, 5), int))
+            assert called
+        assert disk.delta.grains * disk.delta.law.grain >= 31 * MIB and disk.file.grains > 0

@@ -7,10 +7,11 @@ import pytest
 from pool_tools import WITH_DISCARDS, WITHOUT, live
 from strategy_tools import MIB, PAGE_DISK, SPARSE, full_plan, pool, written
 
+from clonesim.errors import ParameterError
 from clonesim.guest.rows import Plan
 from clonesim.pool.account_kernel import WRITE_BYTES, WRITTEN
 from clonesim.pool.clones import Job, plan_of, run_job
-from clonesim.pool.desktop import Desktop, activity_of
+from clonesim.pool.desktop import Demand, Desktop, activity_of
 from clonesim.pool.strategies.layout import DISCARD, OS, effective
 from clonesim.pool.timeline import Timeline
 from clonesim.scenario import catalog
@@ -141,3 +142,9 @@ def test_a_discard_needs_a_guest_that_tells() -> None:
         found.append(run_job(Job(pool(WITH_DISCARDS, [strategy], **SPARSE), 3, 0, 0, (2,))))
     for part in ("growth", "time_s", "size", "totals"):
         assert getattr(found[0], part).tobytes() == getattr(found[1], part).tobytes(), part
+
+
+def test_a_demand_without_minutes_is_refused() -> None:
+    desk, line = Desktop(pool(WITHOUT, ["persistent-disk"]), 3), Timeline.of(pool(WITHOUT), 3)
+    with pytest.raises(ParameterError, match=r"demand\.elsewhere=0: a disk lies elsewhere.*Demand\.none"):
+        live(desk, line, 0, demand=Demand.none(5, elsewhere=False))

@@ -379,7 +379,7 @@ class TestWords:
             "Each refresh keeps the user's own (20 times per desktop in all); an hour later the delta has 1 GiB.",
         ]
         told = strategy_verdict(comparison(), WEEKLY)
-        assert told[-1].startswith("Each refresh loses 200 MiB of the user's own (profile and data; 2 times per desktop")
+        assert told[-1].startswith("Each refresh loses 200 MiB of the user's own (profile and data; 2 times per")
         assert strategy_verdict(comparison(), "disposable-disk") == [
             "Adds 2 GiB of storage per desktop (+20 %; 1.75 to 2.25 GiB)."
         ]

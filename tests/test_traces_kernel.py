@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from clonesim.errors import TraceError
 from clonesim.ingest import text_kernel
+from clonesim.ingest.collector import Collector
 from clonesim.ingest.layouts import TEXT_LAYOUTS
 from clonesim.ingest.rows import BLANK, SHORT, WAIT
 from clonesim.ingest.text import TextReader
@@ -26,12 +27,16 @@ class InMemory:
         yield self.data
 
 
+def reader_of(kind, data, skip=True):
+    source, layout = InMemory(data), TEXT_LAYOUTS[kind]
+    return TextReader(source, layout, Collector(source.path, layout, skip))
+
+
 def both(kind, data):
     """(columns, lines) as the kernel and as the careful reader see them; None where the kernel gives up."""
-    layout = TEXT_LAYOUTS[kind]
-    fast = TextReader(InMemory(data), layout, True)
+    fast = reader_of(kind, data)
     fast_lines = fast._fast(data, 1)
-    slow = TextReader(InMemory(data), layout, True)
+    slow = reader_of(kind, data)
     slow_lines = slow._careful(data, 1)
     return (None if fast_lines is None else outcome(fast, fast_lines)), outcome(slow, slow_lines)
 
@@ -58,7 +63,27 @@ SECONDS = st.one_of(
     st.sampled_from(["1.", "1.0000005", "1.0000004999", "1.9999995", ".5", "1e3", "nan", "-1", "123456789012345.5"]),
 )
 WORD = st.sampled_from(
-    ["read", "Write", "R", "w", "", "2a", "28", "2A", "0x2a", "8", "08", "5f", "sync", "wait", "add", "trim", "open"]
+    [
+        "read",
+        "Write",
+        "R",
+        "w",
+        "",
+        "2a",
+        "28",
+        "2A",
+        "0x2a",
+        "8",
+        "08",
+        "5f",
+        "sync",
+        "wait",
+        "add",
+        "trim",
+        "open",
+        "0",
+        "1",
+    ]
 )
 NAME = st.sampled_from(["hm", "0", "a b", "", '"q"', "x\x0b", "\xa0y", "disk", "#d"])
 LINE_END = st.sampled_from(["\n", "\r\n", "\n\n", " \n", "\r", ""])
@@ -113,6 +138,9 @@ CLEAN = {
     "systor17": b"%d.%06d000,0.1,W,3,%d,%d\n",
     "fio-v2": b"d%d%06d write %d %d\n",
     "fio-v3": b"%d%06d d write %d %d\n",
+    "alibaba": b"%d,W,%d,%d,%d\n",
+    "tencent": b"%d,%d,%d,1,%d\n",
+    "fiu": b"%d 12 nfsd %d %d W 6 %d 0d1e\n",
 }
 
 
@@ -125,13 +153,13 @@ def test_kernel_takes_clean_rows_and_agrees(kind, rows):
 
 
 def test_kernel_gives_up_where_its_output_is_full():
-    reader = TextReader(InMemory(b""), TEXT_LAYOUTS["fio-v3"], False)
+    reader = reader_of("fio-v3", b"", skip=False)
     reader._time = np.empty(3, np.int64)
     data = b"0 d write 0 512\n"
     assert reader._fast(data * 3, 1) == 3
     assert reader._fast(data * 4, 1) is None
     many = b"".join(b"0 d%d write 0 512\n" % i for i in range(1_025))
-    assert TextReader(InMemory(b""), TEXT_LAYOUTS["fio-v3"], False)._fast(many, 1) is None
+    assert reader_of("fio-v3", b"", skip=False)._fast(many, 1) is None
 
 
 def test_kernel_has_one_signature_and_the_codes_of_the_reader():

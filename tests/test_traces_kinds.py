@@ -37,6 +37,7 @@ def rows_of(trace):
 
 def test_kinds_are_those_documented():
     expected = {"vscsi-v1", "vscsi-v2", "cloudphysics-csv", "vscsistats", "msr", "systor17", "fio-v2", "fio-v3"}
+    expected |= {"alibaba", "tencent", "fiu", "blkparse", "xperf"}  # these in test_traces_more.py, ..._events.py
     assert set(TRACE_KINDS) == expected
 
 

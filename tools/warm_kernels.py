@@ -21,9 +21,11 @@ def pool_kernels() -> None:
     from clonesim.ops import OPS_DTYPE
     from clonesim.planning.space_risk import space_risk
 
-    nightly = [{"name": "refresh", "when": "nightly"}]
+    nightly = [{"name": "refresh", "when": "nightly"}, {"name": "space-reclaim", "every": "1 d", "threshold": "0 B"}]
     run = simulate("windows-11-office", pool={"clones": 1, "days": 3}, strategy=nightly, processes=1)
     len(run.storms)  # made when it is asked for
+    cached = {"platform": {"name": "generic"}, "strategy": ["mcs", "profile-streaming"]}
+    simulate("windows-11-office", pool={"clones": 1, "days": 2}, processes=1, **cached)
     space_risk(np.ones((1, 2, 2), np.int64), lambda n: n, 10, [1])
     run_trace(packaged_trace(), clones=2)
     lock_queue(pd.DataFrame({"time_s": [0.0, 0.0], "host": [0, 1], "hold_s": [0.0005] * 2}), "ats+scsi")

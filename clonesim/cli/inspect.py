@@ -29,7 +29,7 @@ def inspect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what a base image or a delta holds: geometry, fullness, free runs, and what could be reclaimed."""
+    """What a disk image holds: geometry, free space, grains."""
     from clonesim.console import inspect as console
     from clonesim.ingest.images import read_image, reclaimable
 

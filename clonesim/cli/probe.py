@@ -10,7 +10,7 @@ import typer
 from clonesim.cli.root import app
 from clonesim.cli.shared import Json, Out, Seed, example, print_json, print_saved, writable
 
-probe = typer.Typer(help="Which free clusters does your Windows pick? Measure it, then name the policy.")
+probe = typer.Typer(help="Which free clusters does your Windows pick? Measure it.")
 app.add_typer(probe, name="probe", no_args_is_help=True)
 
 

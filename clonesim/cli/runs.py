@@ -24,7 +24,7 @@ from clonesim.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from clonesim.ingest import Trace
+    from clonesim.ingest import Trace, TraceStream
 
 Device = Annotated[str | None, typer.Option(help="Which disk, if the trace has several.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Count and leave out rows that cannot be read.")]
@@ -147,6 +147,7 @@ def replay(
     device: Device = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the table (CSV) and a PNG chart.")] = None,
     skip_bad_rows: SkipBadRows = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Read in parts: for a trace larger than memory.")] = False,
     as_json: Json = False,
 ) -> None:
     """Replay a trace on one delta in several formats."""
@@ -161,13 +162,21 @@ def replay(
     asked_s = [parse_duration(text, "at") for text in at or []]
     names = list(dict.fromkeys(formats or FORMATS))
     folder = writable(out)
-    source = _read(trace, device, skip_bad_rows)
-    end_s = float(source.time_s[-1]) if len(source) else 0.0
+    source: Trace | TraceStream
+    if stream:
+        source = _open(trace, device, skip_bad_rows)
+        with console.progress("Counting the trace"):
+            survey = source.survey()
+        end_s, skipped = survey.duration_s, survey.skipped_rows
+    else:
+        source = _read(trace, device, skip_bad_rows)
+        end_s, skipped = float(source.time_s[-1]) if len(source) else 0.0, len(source.skipped)
     times_s = sorted(set(asked_s)) or [end_s]
+    curve_s = [end_s * part / 200 for part in range(201)]
     with console.progress("Replaying the trace", len(names)) as step:
         deltas = {}
         for name in names:
-            deltas[name] = replay_trace(source, name, capacity)
+            deltas[name] = replay_trace(source, name, capacity, at=times_s + curve_s)
             step()
     parts = [delta.table(at=times_s).assign(format=name) for name, delta in deltas.items()]
     rows = pd.concat(parts, ignore_index=True).sort_values("time_s", kind="stable")
@@ -175,7 +184,6 @@ def replay(
     if folder:
         from clonesim import plots
 
-        curve_s = [end_s * part / 200 for part in range(201)]
         curve = pd.concat([delta.table(at=curve_s).assign(format=name) for name, delta in deltas.items()])
         disk = format_size(deltas[names[0]].capacity)
         curve.attrs["caption"] = f"Trace: {pool.trace_label(source)}. Disk of {disk}."
@@ -184,9 +192,9 @@ def replay(
         saved = [table, plots.save_chart(plots.plot_replay, curve, folder / "replay.png")]
     if as_json:
         records = rows.to_dict("records")
-        print_json({"trace": pool.trace_label(source), "skipped_rows": len(source.skipped), "rows": records})
+        print_json({"trace": pool.trace_label(source), "skipped_rows": skipped, "rows": records})
     else:
-        console.print_replay(rows, pool.trace_label(source), len(source.skipped))
+        console.print_replay(rows, pool.trace_label(source), skipped)
         console.print_saved(saved)
 
 
@@ -246,3 +254,9 @@ def _read(path: str, device: str | None, skip_bad_rows: bool) -> Trace:
     trace = read_trace(packaged_trace() if path == "packaged" else path, skip_bad_rows=skip_bad_rows, device=device)
     check_one_disk(trace)
     return trace
+
+
+def _open(path: str, device: str | None, skip_bad_rows: bool) -> TraceStream:
+    from clonesim.ingest import iter_trace, packaged_trace
+
+    return iter_trace(packaged_trace() if path == "packaged" else path, skip_bad_rows=skip_bad_rows, device=device)

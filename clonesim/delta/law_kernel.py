@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 # State words of a delta, shared by all kernels. The first six are also the columns of its history.
 WRITTEN, UNIQUE, GRAINS, METADATA, FILE, ALLOCATED = 0, 1, 2, 3, 4, 5

@@ -48,7 +48,7 @@ from clonesim.delta.law_kernel import (
     touch,
 )
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 FREE = OWN  # where the search for a free cluster starts: no cluster below it was freed since it moved on
 END = OWN + 1  # clusters from the start of the file to the last one ever in use

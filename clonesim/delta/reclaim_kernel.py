@@ -8,7 +8,7 @@ from numba import njit
 
 from clonesim.delta.law_kernel import clear_bits, discarded, ones
 
-KERNELS = ""
+KERNELS = "24ca0b66882517ad"
 
 
 @njit(cache=True)

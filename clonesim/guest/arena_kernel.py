@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from clonesim.delta.law_kernel import emit_prefetch
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page

@@ -23,7 +23,7 @@ from clonesim.guest.windows_file_kernel import (
     windows_open,
 )
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 INDEX_BLOCK = np.int64(4096)
 COUNT = np.int64(32)  # a folder's word: MFT record plus 1 | files in it from this bit on

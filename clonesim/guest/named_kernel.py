@@ -18,7 +18,7 @@ from clonesim.guest.windows_file_kernel import (
 )
 from clonesim.guest.windows_volume_kernel import windows_ready
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 
 @inner

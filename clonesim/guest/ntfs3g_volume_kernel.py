@@ -35,7 +35,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that the driver is handed
 

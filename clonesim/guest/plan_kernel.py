@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

@@ -32,7 +32,7 @@ from clonesim.guest.runs_kernel import (
     run_holding,
 )
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 FRESH_FIRST, BEST_FIT, FIRST_FIT, NEXT_FIT, WORST_FIT, WINDOWS, NTFS3G = np.arange(7)
 

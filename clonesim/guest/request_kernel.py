@@ -16,7 +16,7 @@ from clonesim.guest.file_kernel import (
 )
 from clonesim.ops import BlockOp
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 WRITE, DISCARD = np.array([int(BlockOp.WRITE), int(BlockOp.DISCARD)])
 SYSTEM_FILES = np.int64(12)  # below this number: written in the same pieces again and again

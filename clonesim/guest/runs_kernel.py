@@ -35,7 +35,7 @@ from clonesim.guest.arena_kernel import (
     touch_range,
 )
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 FIELD = np.int64(30)  # bits of a start or a length: at most 2**30 clusters
 MASK = (1 << FIELD) - 1

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import TraceError
-from clonesim.ingest.rows import (
-    MOST_BYTE,
-    SCSI_OPS,
-    UNKNOWN,
-    BadRow,
-    Collector,
-    Columns,
-    Layout,
-    find_bad,
-    in_line_order,
-)
+from clonesim.ingest.collector import Collector
+from clonesim.ingest.rows import MOST_BYTE, SCSI_OPS, UNKNOWN, BadRow, Columns, Layout, find_bad, in_line_order
 from clonesim.ingest.source import Source
 
 RECORDS = {
@@ -39,26 +32,41 @@ _OPS = np.full(2**16, UNKNOWN, np.int16)
 _OPS[list(SCSI_OPS)] = list(SCSI_OPS.values())
 
 
-def read_binary(source: Source, layout: Layout, skip_bad_rows: bool) -> Collector:
-    """Rows of a binary trace.
+class BinaryReader:
+    """Reads one binary trace.
 
-    Raises
-    ------
-    TraceError
-        If the file is not a whole number of records, or a record is bad.
+    Parameters
+    ----------
+    source : Source
+        The file.
+    layout : Layout
+        Its kind.
+    collector : Collector
+        Takes over the rows.
     """
-    record = RECORDS[layout.kind]
-    collector = Collector(source.path, layout, skip_bad_rows)
-    for data in source.records(record.itemsize):
-        if len(data) % record.itemsize:
-            done = collector.rows * record.itemsize
-            problem = (
-                f"ends inside a record: {done + len(data)} B are not a whole number of {record.itemsize} B records"
-            )
-            remedy = f"The copy is cut off: copy it again, or cut it to {done} B."
-            raise TraceError(source.path, problem, remedy)
-        _add(collector, np.frombuffer(data, record))
-    return collector
+
+    def __init__(self, source: Source, layout: Layout, collector: Collector) -> None:
+        self.source, self.layout, self.collector = source, layout, collector
+
+    def chunks(self) -> Iterator[None]:
+        """Read the file, and pause after each chunk of it.
+
+        Raises
+        ------
+        TraceError
+            If the file is not a whole number of records, or a record is bad.
+        """
+        record, collector = RECORDS[self.layout.kind], self.collector
+        for data in self.source.records(record.itemsize):
+            if len(data) % record.itemsize:
+                done = collector.rows * record.itemsize
+                problem = (
+                    f"ends inside a record: {done + len(data)} B are not a whole number of {record.itemsize} B records"
+                )
+                remedy = f"The copy is cut off: copy it again, or cut it to {done} B."
+                raise TraceError(self.source.path, problem, remedy)
+            _add(collector, np.frombuffer(data, record))
+            yield
 
 
 def _add(collector: Collector, records: NDArray[np.void]) -> None:

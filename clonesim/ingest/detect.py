@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clonesim.errors import TraceError
-from clonesim.ingest import binary
-from clonesim.ingest.careful import CarefulRows
+from clonesim.ingest import binary, blkparse, xperf
+from clonesim.ingest.careful import CarefulRows, split_fields
 from clonesim.ingest.layouts import TEXT_LAYOUTS
 from clonesim.ingest.rows import find_bad
 from clonesim.ingest.source import HEAD_BYTES, Source
 
-TRACE_KINDS = (*binary.LAYOUTS, *TEXT_LAYOUTS)
+TRACE_KINDS = (*binary.LAYOUTS, *TEXT_LAYOUTS, blkparse.KIND, xperf.KIND)
 _LEAST_SHARE = 0.5  # of a head's rows that must fit a kind
 _JUDGED_ROWS = 200
 
@@ -35,12 +37,23 @@ def find_kind(source: Source) -> str:
         If it is no known kind, or one that says nothing about writes.
     """
     head = source.head()
+    refuse_no_trace(source, head)
+    return _text_kind(source, head) if _is_text(head) else _binary_kind(source, head)
+
+
+def refuse_no_trace(source: Source, head: bytes) -> None:
+    """Refuse content that is known and has no trace in it.
+
+    Raises
+    ------
+    TraceError
+        Always, for such content.
+    """
     if not head:
         raise TraceError(source.path, "the gzip file holds nothing", "Record or copy the trace again.")
     for magic, (problem, remedy) in _NO_TRACE.items():
         if head.startswith(magic):
             raise TraceError(source.path, problem, remedy)
-    return _text_kind(source, head) if _is_text(head) else _binary_kind(source, head)
 
 
 def _is_text(head: bytes) -> bool:
@@ -80,6 +93,14 @@ def _text_kind(source: Source, head: bytes) -> str:
         problem = "holds vscsiStats histograms, which have no offsets, so growth cannot be told from them"
         remedy = "Record a command trace instead: vscsiStats -s -t -w WORLDGROUP -i HANDLE."
         raise TraceError(source.path, problem, remedy)
+    if first.replace(b'"', b"").startswith(b"time of day,process name") or b'"process name"' in first:
+        problem = "holds file operations (Process Monitor), whose offsets are inside files and not on a disk"
+        remedy = "Read it with read_file_trace, which runs them through a guest volume."
+        raise TraceError(source.path, problem, remedy)
+    if xperf.is_dump(rows):
+        return xperf.KIND
+    if blkparse.share(rows[:_JUDGED_ROWS]) >= _LEAST_SHARE:
+        return blkparse.KIND
     for kind, layout in TEXT_LAYOUTS.items():
         names = layout.header_names(rows[0])
         if names is not None and layout.needed <= set(names):
@@ -100,12 +121,15 @@ def _text_kind(source: Source, head: bytes) -> str:
 def _share(kind: str, rows: list[bytes]) -> float:
     """Share of rows that are good rows of this kind, 0 to 1."""
     layout = TEXT_LAYOUTS[kind]
-    careful = CarefulRows(layout, layout.columns)
+    fields = split_fields(layout, rows[0].decode("utf-8", "replace"))
+    careful = CarefulRows(layout, layout.columns_of(len(fields)))
     for number, row in enumerate(rows, 1):
         careful.add(number, row)
     columns = careful.as_columns()
-    bad = sum(int(mask.sum()) for mask, _, _ in find_bad(layout, columns))
-    return (len(columns) - bad) / len(rows)
+    bad = np.zeros(len(columns), np.bool_)
+    for mask, _, _ in find_bad(layout, columns):
+        bad |= mask
+    return float(np.count_nonzero(~bad)) / len(rows)
 
 
 def _unknown(source: Source, what: str) -> TraceError:

@@ -1,7 +1,8 @@
 """Text kinds of traces as data: which columns they have, in which units, and what their operations are called.
 
-Columns, units and codes are those of the formats' own documents: SNIA traces 4928 (SYSTOR'17) and 388 (MSR Cambridge),
-libCacheSim's CSV of the CloudPhysics trace, vscsiStats command traces, and fio's iolog.c.
+Columns, units and codes are those of the formats' own documents: SNIA traces 4928 (SYSTOR'17), 388 (MSR Cambridge) and
+391 (FIU), the documents of the Alibaba and Tencent block traces, libCacheSim's CSV of the CloudPhysics trace,
+vscsiStats command traces, and fio's iolog.c.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class TextLayout(Layout):
         Why a row without an operation is left out; empty where it is a bad row.
     first_values : frozenset of str
         Allowed values of the first column; empty for any.
+    optional : int
+        How many of the last columns a file may lack, in all of its rows.
+    many_devices : bool
+        Whether thousands of devices share a file; they are named by one column.
     """
 
     columns: tuple[str, ...] = ()
@@ -48,6 +53,13 @@ class TextLayout(Layout):
     skip_actions: frozenset[str] = frozenset()
     blank_op: str = ""
     first_values: frozenset[str] = frozenset()
+    optional: int = 0
+    many_devices: bool = False
+
+    def columns_of(self, fields: int) -> tuple[str, ...]:
+        """Columns of a file whose rows have so many fields."""
+        most = len(self.columns)
+        return self.columns[:fields] if most - self.optional <= fields <= most else self.columns
 
     def code(self, text: str) -> int:
         """`BlockOp` code of an operation as the file writes it, or UNKNOWN, BLANK or WAIT."""
@@ -189,6 +201,52 @@ TEXT_LAYOUTS = {
             ops={**_FIO_OPS, "wait": WAIT},  # fio ignores waits here
             delimiter=" ",
             skip_actions=_FIO_FILE_ACTIONS,
+        ),
+        TextLayout(
+            "alibaba",
+            columns=("device_id", "opcode", "offset", "length", "timestamp"),
+            time="timestamp",
+            op="opcode",
+            offset="offset",
+            length="length",
+            device="device_id",
+            ticks_per_s=1_000_000,
+            epoch_s=0,
+            devices=("device_id",),
+            ops={"r": BlockOp.READ, "w": BlockOp.WRITE},
+            many_devices=True,
+        ),
+        TextLayout(
+            "tencent",
+            columns=("Timestamp", "Offset", "Size", "IOType", "VolumeID"),
+            time="Timestamp",
+            op="IOType",
+            offset="Offset",
+            length="Size",
+            device="VolumeID",
+            ticks_per_s=1,
+            block=512,
+            length_block=512,
+            epoch_s=0,
+            devices=("VolumeID",),
+            ops={"0": BlockOp.READ, "1": BlockOp.WRITE},
+            many_devices=True,
+        ),
+        TextLayout(
+            "fiu",
+            columns=("ts", "pid", "process", "lba", "size", "op", "major", "minor", "digest"),
+            time="ts",
+            op="op",
+            offset="lba",
+            length="size",
+            device="major",
+            ticks_per_s=1_000_000_000,
+            block=512,
+            length_block=512,
+            devices=("major", "minor"),
+            ops={"r": BlockOp.READ, "w": BlockOp.WRITE},
+            delimiter=" ",
+            optional=1,  # one set of traces has no digests
         ),
     )
 }

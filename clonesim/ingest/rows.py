@@ -1,21 +1,19 @@
 """Rows of a trace in one normalised form, and what makes a row bad.
 
 A reader hands over the columns of a chunk as the file has them (`Columns`). `find_bad` judges them, the same for every
-kind, and a `Collector` puts the good ones together, in order of time.
+kind, and a `Collector` (collector.py) puts the good ones together, in order of time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clonesim.errors import TraceError
-from clonesim.ops import BlockOp, Requests
+from clonesim.ops import BlockOp
 
 # Codes beside BlockOp, in the reader only.
 UNKNOWN, BLANK, WAIT, SHORT = -1, -2, -3, -4
@@ -57,8 +55,8 @@ class Layout:
         Names of the columns, for messages. No `time` means that wait rows move the clock.
     ticks_per_s : int
         Units of time in a second. [1/s]
-    block : int
-        Unit of the offset. [B]
+    block, length_block : int
+        Units of the offset and of the length. [B]
     epoch_s : int or None
         Seconds from the kind's time 0 to 1970-01-01 UTC; None where time 0 is not a date. [s]
     """
@@ -72,6 +70,7 @@ class Layout:
     ticks_per_s: int
     block: int = 1
     epoch_s: int | None = None
+    length_block: int = 1
 
 
 @dataclass
@@ -90,6 +89,10 @@ class Columns:
         Index into `names`.
     names : sequence of str
         The devices.
+    file : (n,) int32 array, optional
+        Index into `files`, where the kind names the file behind a request.
+    files : sequence of str
+        The files.
     """
 
     time: NDArray[np.int64] | None
@@ -98,6 +101,8 @@ class Columns:
     length: NDArray[np.int64]
     device: NDArray[np.int32]
     names: Sequence[str]
+    file: NDArray[np.int32] | None = None
+    files: Sequence[str] = ()
 
     def __len__(self) -> int:
         return int(self.code.size)
@@ -105,7 +110,9 @@ class Columns:
     def keep(self, rows: NDArray[np.bool_]) -> Columns:
         """Only these rows."""
         time = None if self.time is None else self.time[rows]
-        return Columns(time, self.code[rows], self.offset[rows], self.length[rows], self.device[rows], self.names)
+        file = None if self.file is None else self.file[rows]
+        places = (self.code[rows], self.offset[rows], self.length[rows], self.device[rows])
+        return Columns(time, *places, self.names, file, self.files)
 
 
 Verdict = tuple[NDArray[np.bool_], str, str]  # rows, field, problem
@@ -116,16 +123,17 @@ def find_bad(layout: Layout, columns: Columns) -> list[Verdict]:
     code, offset, length = columns.code, columns.offset, columns.length
     moves = (code == BlockOp.READ) | (code == BlockOp.WRITE)
     sized = moves | (code == BlockOp.DISCARD) | (code == BlockOp.WRITE_SAME)
-    most_offset = MOST_BYTE // layout.block
+    most_offset, most_length = MOST_BYTE // layout.block, MOST_BYTE // layout.length_block
+    size = np.clip(length, 0, most_length) * layout.length_block
     verdicts: list[Verdict] = [
         (code == UNKNOWN, layout.op, "this operation is not known"),
         (offset < 0, layout.offset, "is negative"),
         (offset > most_offset, layout.offset, f"is beyond byte 2^63 (in units of {layout.block} B)"),
         (length < 0, layout.length, "is negative"),
         (sized & (length == 0), layout.length, "a request of no bytes"),
-        (moves & (length > MOST_LENGTH), layout.length, f"a request of more than {MOST_LENGTH} B"),
+        (moves & (size > MOST_LENGTH), layout.length, f"a request of more than {MOST_LENGTH} B"),
         (
-            offset > (MOST_BYTE - np.maximum(length, 0)) // layout.block,
+            (offset > (MOST_BYTE - size) // layout.block) | (length > most_length),
             layout.length,
             "the request ends beyond byte 2^63",
         ),
@@ -136,113 +144,6 @@ def find_bad(layout: Layout, columns: Columns) -> list[Verdict]:
     if "" in columns.names:
         verdicts.append((columns.device == list(columns.names).index(""), layout.device, "is empty"))
     return [verdict for verdict in verdicts if verdict[0].any()]
-
-
-class Collector:
-    """Puts the good rows of a trace together and reports or counts the bad ones.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for messages.
-    layout : Layout
-        Units of the columns.
-    skip_bad_rows : bool
-        Count bad rows instead of refusing the trace.
-    """
-
-    def __init__(self, path: Path, layout: Layout, skip_bad_rows: bool) -> None:
-        self.path, self.layout, self.skip_bad_rows = path, layout, skip_bad_rows
-        self.rows = 0
-        self.skipped: list[BadRow] = []
-        self.devices: dict[str, int] = {}
-        self._ticks, self._offset, self._length = (_Growing(np.dtype(np.int64)) for _ in range(3))
-        self._op, self._device = _Growing(np.dtype(np.uint8)), _Growing(np.dtype(np.int32))
-        self._clock = 0
-
-    def bad(self, row: BadRow, hint: str = "") -> None:
-        """Count a bad row, or refuse the trace."""
-        if not self.skip_bad_rows:
-            remedy = f"{hint} {ROW_REMEDY}" if hint else ROW_REMEDY
-            raise TraceError(self.path, row.problem, remedy, row.line, row.field, row.value)
-        self.skipped.append(row)
-
-    def add(self, columns: Columns, rows: int | None = None) -> None:
-        """Take over good rows; `rows` counts the file's rows behind them where some were bad."""
-        waits = columns.code == WAIT
-        self.rows += (len(columns) if rows is None else rows) - int(np.count_nonzero(waits))
-        ticks = self._clocked(columns, waits) if columns.time is None else columns.time
-        if waits.any():
-            ticks, columns = ticks[~waits], columns.keep(~waits)
-        if not len(columns):
-            return
-        codes = np.array([self.devices.setdefault(name, len(self.devices)) for name in columns.names], np.int32)
-        self._ticks.append(ticks)
-        self._op.append(columns.code)
-        self._offset.append(columns.offset * self.layout.block if self.layout.block != 1 else columns.offset)
-        self._length.append(columns.length)
-        self._device.append(codes[columns.device])
-
-    def _clocked(self, columns: Columns, waits: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Time of each row where a wait row says "not before this time"."""
-        ticks = np.maximum.accumulate(np.maximum(np.where(waits, columns.offset, 0), self._clock))
-        if ticks.size:
-            self._clock = int(ticks[-1])
-        return ticks
-
-    def finish(self) -> Collected:
-        """All rows in order of time; rows of equal time keep the file's order."""
-        if not self._ticks.used:
-            found = f"only bad rows ({len(self.skipped)})" if self.skipped else "no rows"
-            raise TraceError(self.path, f"holds {found} and no usable command", "Record or copy the trace again.")
-        ticks, op = self._ticks.whole(), self._op.whole()
-        offset, length, device = self._offset.whole(), self._length.whole(), self._device.whole()
-        backward = int(np.count_nonzero(ticks[1:] < ticks[:-1]))
-        if backward:
-            order = np.argsort(ticks, kind="stable")
-            ticks, op, offset, length, device = (c[order] for c in (ticks, op, offset, length, device))
-        first = int(ticks[0])
-        time_s = (ticks - first) / self.layout.ticks_per_s
-        names = np.array(list(self.devices), dtype=object)
-        used = np.flatnonzero(np.bincount(device, minlength=names.size))
-        if used.size < names.size:
-            renumber = np.zeros(names.size, np.int32)
-            renumber[used] = np.arange(used.size)
-            device = renumber[device]
-        return Collected(Requests(time_s, op, offset, length), device, tuple(names[used]), first, backward)
-
-
-class _Growing:
-    """A column that grows in place: joining parts at the end would hold all of them twice."""
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.used = 0
-        self._column: NDArray[Any] = np.empty(0, dtype)
-
-    def append(self, values: NDArray[Any]) -> None:
-        """Put values behind the others."""
-        need = self.used + values.size
-        if need > self._column.size:
-            self._column.resize(max(need, self._column.size * 3 // 2), refcheck=False)
-        self._column[self.used : need] = values
-        self.used = need
-
-    def whole(self) -> NDArray[Any]:
-        """Give up the column, cut to what it holds."""
-        column, self._column = self._column, np.empty(0, self._column.dtype)
-        column.resize(self.used, refcheck=False)
-        self.used = 0
-        return column
-
-
-class Collected(NamedTuple):
-    """What a Collector ends with."""
-
-    requests: Requests
-    device: NDArray[np.int32]
-    devices: tuple[str, ...]
-    first_tick: int
-    out_of_order: int
 
 
 def in_line_order(rows: Iterable[BadRow]) -> list[BadRow]:

@@ -7,22 +7,25 @@ only that piece is read line by line. So a bad row costs little, and one set of 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
 from clonesim.errors import TraceError
-from clonesim.ingest.careful import CarefulRows, device_name, shorten
+from clonesim.ingest.careful import CarefulRows, device_name, shorten, split_fields
+from clonesim.ingest.collector import Collector
+from clonesim.ingest.device_table import DeviceTable
 from clonesim.ingest.layouts import TextLayout
-from clonesim.ingest.rows import BLANK, MOST_BYTE, MOST_LENGTH, BadRow, Collector, Columns, find_bad, in_line_order
+from clonesim.ingest.pieces import PieceReader
+from clonesim.ingest.rows import BLANK, MOST_BYTE, MOST_LENGTH, BadRow, Columns, find_bad, in_line_order
 from clonesim.ingest.source import CHUNK_BYTES, Source
 
-_CAREFUL_BYTES = 16 * 2**10
 _MOST_DEVICES = 1024  # in one chunk, for the fast path
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _FIO_HEADER = re.compile(rb"fio version [0-9]+ iolog")
 
 
-class TextReader:
+class TextReader(PieceReader):
     """Reads one text trace.
 
     Parameters
@@ -31,13 +34,14 @@ class TextReader:
         The file.
     layout : TextLayout
         Its kind.
-    skip_bad_rows : bool
-        Count bad rows instead of refusing the trace.
+    collector : Collector
+        Takes over the rows.
     """
 
-    def __init__(self, source: Source, layout: TextLayout, skip_bad_rows: bool) -> None:
-        self.source, self.layout = source, layout
-        self.collector = Collector(source.path, layout, skip_bad_rows)
+    def __init__(self, source: Source, layout: TextLayout, collector: Collector) -> None:
+        super().__init__(source, collector)
+        self.layout = layout
+        self._devices = DeviceTable() if layout.many_devices else None
         self._set_columns(layout.columns)
         words = layout.words()
         self._words = np.frombuffer("".join(words).encode(), np.uint8)
@@ -51,8 +55,8 @@ class TextReader:
         self._time, self._offset, self._length = (np.empty(most, np.int64) for _ in range(3))
         self._code, self._device = np.empty(most, np.int16), np.empty(most, np.int32)
 
-    def read(self) -> Collector:
-        """Read all rows of the file.
+    def chunks(self) -> Iterator[None]:
+        """Read the file, and pause after each chunk of it.
 
         Raises
         ------
@@ -66,7 +70,7 @@ class TextReader:
                 data, used, preamble = self._skip_preamble(chunk, line)
                 line += used
             line += self._parse(data, line)
-        return self.collector
+            yield
 
     def _set_columns(self, columns: tuple[str, ...]) -> None:
         """Set the order of columns in this file."""
@@ -75,7 +79,8 @@ class TextReader:
         layout = self.layout
         self.columns = columns
         role = {layout.op: kernel.OP, layout.offset: kernel.OFFSET, layout.length: kernel.LENGTH}
-        role |= dict.fromkeys(layout.devices, kernel.DEVICE)
+        if not layout.many_devices:
+            role |= dict.fromkeys(layout.devices, kernel.DEVICE)
         if layout.time:
             role[layout.time] = kernel.TIME
         if layout.first_values:
@@ -93,6 +98,9 @@ class TextReader:
             if text and not text.startswith(b"#"):
                 if _FIO_HEADER.fullmatch(text) or self._take_header(text, line + used):
                     begin, used = end.end() if end else len(data), used + 1
+                elif self.layout.optional:
+                    fields = split_fields(self.layout, text.decode("utf-8", "replace"))
+                    self._set_columns(self.layout.columns_of(len(fields)))
                 return data[begin:], used, False
             begin, used = end.end() if end else len(data), used + 1
         return b"", used, True
@@ -109,20 +117,6 @@ class TextReader:
             raise TraceError(self.source.path, problem, remedy, line, "header", shorten(text))
         self._set_columns(names)
         return True
-
-    def _parse(self, data: bytes, line: int) -> int:
-        """Take over the rows of a chunk whose first line is `line`; return how many lines it has."""
-        if not data:
-            return 0
-        lines = self._fast(data, line)
-        if lines is not None:
-            return lines
-        if len(data) > _CAREFUL_BYTES:
-            cut = data.find(b"\n", len(data) // 2) + 1
-            if 0 < cut < len(data):
-                lines = self._parse(data[:cut], line)
-                return lines + self._parse(data[cut:], line + lines)
-        return self._careful(data, line)
 
     def _fast(self, data: bytes, line: int) -> int | None:
         """Take over all rows if none of them is bad or unusual and return the lines; else do nothing."""
@@ -141,7 +135,7 @@ class TextReader:
             self._leads,
             layout.decimals,
             MOST_BYTE // layout.block - MOST_LENGTH,
-            MOST_LENGTH,
+            MOST_LENGTH // layout.length_block,
             self._time,
             self._code,
             self._offset,
@@ -170,6 +164,11 @@ class TextReader:
             if find_bad(layout, columns):
                 return None
             self.collector.skipped += [BadRow(line + row, layout.op, "", layout.blank_op) for row in found.tolist()]
+        if self._devices is not None:
+            numbers = self._devices.number(data, layout.delimiter, self.columns.index(layout.devices[0]), rows)
+            if numbers is None:
+                return None
+            columns.device, columns.names = numbers, self._devices.names
         self.collector.add(columns, rows=rows)
         return int(lines)
 

@@ -7,8 +7,9 @@ or before a second" is always a leading part of a trace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ClonesimError, ParameterError
-from clonesim.ingest import binary
-from clonesim.ingest.detect import TRACE_KINDS, find_kind
-from clonesim.ingest.layouts import TEXT_LAYOUTS
-from clonesim.ingest.rows import BadRow, Layout
-from clonesim.ingest.source import Source
-from clonesim.ingest.text import TextReader
+from clonesim.ingest.collector import largest_devices, refuse_device
+from clonesim.ingest.file_sources import source_names
+from clonesim.ingest.opening import date_of, open_trace
+from clonesim.ingest.rows import BadRow
 from clonesim.ops import BlockOp, Requests
 from clonesim.units import parse_size
 
@@ -56,6 +55,12 @@ class Trace:
         Date of the first command, where the kind tells it.
     out_of_order : int
         Rows whose time is earlier than that of the row before them in the file.
+    ignored : mapping of str to int
+        Rows that are no commands, by what they are: other events of blkparse and xperf.
+    file : (n,) int32 array or None
+        Index into `files`, per command, where the kind names the guest's file behind it (xperf).
+    files : tuple of str
+        The guest's files.
     """
 
     requests: Requests
@@ -67,6 +72,9 @@ class Trace:
     skipped: tuple[BadRow, ...] = ()
     start: datetime | None = None
     out_of_order: int = 0
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    file: NDArray[np.int32] | None = None
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -105,21 +113,49 @@ class Trace:
             If the trace has no such device.
         """
         if device not in self.devices:
-            known = ", ".join(self.devices[:20]) + (", ..." if len(self.devices) > 20 else "")
-            raise ParameterError("device", device, f"{self.path} has {known}", "Name one of them.")
+            refuse_device(device, self.path, self.written_by_device())
         rows = self.device == self.devices.index(device)
         zeros = np.zeros(int(np.count_nonzero(rows)), np.int32)
-        return Trace(
-            self.requests[rows],
-            zeros,
-            (device,),
-            self.path,
-            self.kind,
-            self.rows,
-            self.skipped,
-            self.start,
-            self.out_of_order,
+        file = None if self.file is None else self.file[rows]
+        return replace(self, requests=self.requests[rows], device=zeros, devices=(device,), file=file)
+
+    def written_by_device(self) -> dict[str, float]:
+        """Bytes written to each device, in the order of `devices`. [B]"""
+        rows = self.writes
+        written = np.bincount(self.device[rows], self.length[rows], len(self.devices))
+        return dict(zip(self.devices, written.tolist(), strict=True))
+
+    def devices_text(self) -> str:
+        """Names of the devices, for messages; of many the ten with most bytes written."""
+        return largest_devices(self.written_by_device())
+
+    def sources(self) -> pd.DataFrame:
+        """What was written by which kind of guest activity, told from the names of the guest's files.
+
+        Returns
+        -------
+        DataFrame
+            `source` (the write sources of clonesim's catalog, or "other"), `commands`, `written_bytes`, `files` with
+            writes; most bytes first.
+
+        Raises
+        ------
+        ParameterError
+            If the trace names no files.
+        """
+        import pandas as pd
+
+        if self.file is None:
+            allowed = "a trace of this kind does not name the guest's files"
+            raise ParameterError("kind", self.kind, allowed, "Record with xperf or WPR, whose dumper names them.")
+        names = source_names(self.files)
+        rows = np.flatnonzero(self.writes)
+        frame = pd.DataFrame({"file": self.file[rows], "written_bytes": self.length[rows]})
+        frame["source"] = np.array(names, dtype=object)[self.file[rows]] if rows.size else ""
+        table = frame.groupby("source").agg(
+            commands=("file", "size"), written_bytes=("written_bytes", "sum"), files=("file", "nunique")
         )
+        return table.sort_values(["written_bytes", "commands"], ascending=False, kind="stable").reset_index()
 
     def split(self, block_bytes: int | str) -> Requests:
         """Cut the commands at every multiple of a block size; the bytes they cover stay the same.
@@ -178,6 +214,7 @@ class Trace:
             "rows": self.rows,
             "skipped_rows": len(self.skipped),
             "out_of_order_rows": self.out_of_order,
+            "ignored_rows": sum(self.ignored.values()),
             "start": None if self.start is None else self.start.isoformat(),
         }
 
@@ -211,7 +248,7 @@ def read_trace(
     skip_bad_rows : bool, default False
         Leave bad rows out and count them in `Trace.skipped`, instead of refusing the trace.
     device : str, optional
-        Only the commands of this device.
+        Only the commands of this device, times as in the whole trace; the others take no memory.
 
     Returns
     -------
@@ -232,42 +269,28 @@ def read_trace(
     A SYSTOR'17 row without an operation is one whose response was not recorded: it is always left out and counted.
 
     vSCSI records of UNMAP and WRITE SAME are taken as they stand: `lbn` and `len`. The ranges of an UNMAP are in data
-    that these formats do not hold.
+    that these formats do not hold. Of blkparse's events completions (C) are taken, of a trace without them queued
+    requests (Q); of xperf's disk events reads, writes and flushes. `Trace.ignored` counts the other events.
     """
-    if kind is not None and kind not in TRACE_KINDS:
-        raise ParameterError("kind", kind, f"allowed are {', '.join(TRACE_KINDS)}", "Leave it out to find it.")
-    source = Source(path)
-    kind = find_kind(source) if kind is None else kind
-    layout: Layout
-    if kind in binary.LAYOUTS:
-        layout = binary.LAYOUTS[kind]
-        collector = binary.read_binary(source, layout, skip_bad_rows)
-    else:
-        layout = TEXT_LAYOUTS[kind]
-        collector = TextReader(source, TEXT_LAYOUTS[kind], skip_bad_rows).read()
+    opened = open_trace(path, kind, skip_bad_rows, device)
+    for _ in opened.reader.chunks():
+        pass
+    collector = opened.collector
     done = collector.finish()
-    trace = Trace(
+    return Trace(
         done.requests,
         done.device,
         done.devices,
         str(path),
-        kind,
+        opened.kind,
         collector.rows,
         tuple(collector.skipped),
-        _date(layout, done.first_tick),
-        done.out_of_order,
+        date_of(opened.layout, done.first_tick),
+        collector.out_of_order,
+        dict(collector.ignored),
+        done.file,
+        done.files,
     )
-    return trace if device is None else trace.select(device)
-
-
-def _date(layout: Layout, tick: int) -> datetime | None:
-    if layout.epoch_s is None:
-        return None
-    microseconds = tick * 1_000_000 // layout.ticks_per_s - layout.epoch_s * 1_000_000
-    try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    except OverflowError:
-        return None
 
 
 def packaged_trace() -> Path:

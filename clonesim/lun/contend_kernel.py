@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 UNIFORM, EXPONENTIAL = 0, 1
 NEVER = np.int64(2**63 - 1)

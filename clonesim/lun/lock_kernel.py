@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "8d6f0bedc3b05b75"
+KERNELS = "24ca0b66882517ad"
 
 FIFO = 0
 

@@ -9,6 +9,8 @@ import lazy_loader as _lazy
 if TYPE_CHECKING:
     from clonesim.planning.density import Density as Density
     from clonesim.planning.density import plan_density as plan_density
+    from clonesim.planning.growth_fit import GrowthFit as GrowthFit
+    from clonesim.planning.growth_fit import fit_growth as fit_growth
     from clonesim.planning.host_load import failures as failures
     from clonesim.planning.host_needs import hosts_needed as hosts_needed
     from clonesim.planning.limits import Limits as Limits
@@ -21,6 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "density": ["Density", "plan_density"],
+        "growth_fit": ["GrowthFit", "fit_growth"],
         "host_load": ["failures"],
         "host_needs": ["hosts_needed"],
         "limits": ["Limits"],

@@ -5,6 +5,13 @@ chart assumes stands below it, from `frame.attrs["caption"]`.
 """
 
 from clonesim.plots.chart import save_chart
+from clonesim.plots.forecast import (
+    plot_backtest,
+    plot_fill_date,
+    plot_forecast,
+    save_backtest,
+    save_forecast,
+)
 from clonesim.plots.locks import (
     draw_lock_map,
     plot_lock_panel,
@@ -43,9 +50,12 @@ from clonesim.plots.traces import (
 
 __all__ = [
     "draw_lock_map",
+    "plot_backtest",
     "plot_band",
     "plot_density",
     "plot_fill",
+    "plot_fill_date",
+    "plot_forecast",
     "plot_growth_fan",
     "plot_hosts",
     "plot_increments",
@@ -64,9 +74,11 @@ __all__ = [
     "plot_swings",
     "plot_tiers",
     "plot_trace_growth",
+    "save_backtest",
     "save_chart",
     "save_comparison",
     "save_density",
+    "save_forecast",
     "save_hosts",
     "save_lock_charts",
     "save_pool_charts",

@@ -66,7 +66,7 @@ class CloneDisk:
         self._keeps = overflow is not None and overflow.kept
         self._discard = IGNORE if self._keeps else self.file.law.discard  # by what the file may shrink
         volume.watch = self._account
-        self._by_source = self._demand = np.zeros((0, 0), np.int64)
+        self._by_source = self._demand = np.zeros((0, 0), np.int64)  # nobody asks: nothing is added up
         self._nothing = np.zeros((1, 3), np.int64), np.zeros((1, 5), np.int64)
         self._start()
 
@@ -261,15 +261,20 @@ class CloneDisk:
 
     def _account(self, requests: Requests, source: Ints, fresh: Ints) -> None:
         grain = self.delta.law.grain
+        asked = self._by_source.size > 0 and self._demand.size > 0  # the kernel does not look whether there are rows
         if not self._overflow:
-            account(requests.time_s, requests.op, requests.length, source, fresh, grain, self._by_source, self._demand)
+            if asked:
+                row = requests.time_s, requests.op, requests.length
+                account(*row, source, fresh, grain, self._by_source, self._demand)
             return
         nobody, aside = self._nothing
-        account(requests.time_s, requests.op, requests.length, source, fresh, grain, self._by_source, aside)
+        if asked:
+            account(requests.time_s, requests.op, requests.length, source, fresh, grain, self._by_source, aside)
         below = self._overflow.cache.put(requests)
         self._overflow.file.apply(below)
         none = np.zeros(len(below), np.int64)
-        account(below.time_s, below.op, below.length, none, none, grain, nobody, self._demand)
+        if asked:
+            account(below.time_s, below.op, below.length, none, none, grain, nobody, self._demand)
 
 
 def free_ranges(volume: Volume) -> Ints:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.delta import Delta
+from clonesim.errors import ParameterError
 from clonesim.guest import Volume
 from clonesim.guest.activity import Activity
 from clonesim.guest.base_image import BaseImage, base_image, read_bitmap
@@ -167,7 +168,15 @@ class Desktop:
             Added to: bytes by source.
         demand : Demand
             Added to: I/Os and bytes by minute.
+
+        Raises
+        ------
+        ParameterError
+            If a disk lies elsewhere and the demand has no minutes for it.
         """
+        if self.elsewhere and not demand.elsewhere.size:
+            allowed = "a disk lies elsewhere, so its minutes are needed"
+            raise ParameterError("demand.elsewhere", len(demand.elsewhere), allowed, "Make it with Demand.none(days).")
         with self.lock:
             return self._run(plan, turns, growth, sources, demand)
 

@@ -260,8 +260,8 @@ def run_trace(
 def check_one_disk(trace: Trace) -> None:
     """Refuse a trace of several disks: their blocks must not be laid over each other."""
     if len(trace.devices) > 1:
-        some = ", ".join(trace.devices[:5]) + (", ..." if len(trace.devices) > 5 else "")
-        allowed = f"{trace.path} has {len(trace.devices)} devices ({some})"
+        count, text = len(trace.devices), trace.devices_text()
+        allowed = f"{trace.path} has {text if text.startswith(f'{count} devices') else f'{count} devices ({text})'}"
         raise ParameterError("device", None, allowed, "Name the one to replay.")
 
 

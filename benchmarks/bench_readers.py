@@ -1,0 +1,202 @@
+"""Speed of reading what users have: inventories, listings and disk images.
+
+Run `python benchmarks/bench_readers.py`. It writes inputs of scale from random rows (a fixed seed) to a temporary
+folder, reads each one several times in a fresh process and prints the median time, by the clock and by processor time
+(they differ on a busy machine), and the peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clonesim.ingest.images import read_image
+from clonesim.ingest.inventory import read_inventory
+from clonesim.ingest.listing import read_listing
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from inventory_tools import DAY, csv_text, write_xlsx
+
+MB = 10**6
+COLUMNS = 93  # of vInfo in RVTools 4.7.1
+
+
+def _vms(count: int) -> list[list[Any]]:
+    """A vInfo of the width that RVTools writes."""
+    rng = np.random.default_rng(0)
+    known = [
+        "VM",
+        "Powerstate",
+        "Template",
+        "Creation date",
+        "Memory",
+        "Provisioned MiB",
+        "In Use MiB",
+        "Path",
+        "VM UUID",
+    ]
+    header = [*known, *(f"Custom attribute {place}" for place in range(COLUMNS - len(known)))]
+    rows: list[list[Any]] = [header]
+    use = rng.integers(10_000, 40_000, count).tolist()
+    for number, used in enumerate(use):
+        name = f"VDI-{number:05d}"
+        own = [
+            name,
+            "poweredOn",
+            "False",
+            DAY,
+            4096,
+            45056,
+            used,
+            f"[lun {number // 64}] {name}/{name}.vmx",
+            f"42{number:034x}",
+        ]
+        rest = ["a custom value" if place % 3 else used + place for place in range(COLUMNS - len(own))]
+        rows.append([*own, *rest])
+    return rows
+
+
+def write_workbook(folder: Path, rows: int) -> Path:
+    """A workbook with a wide vInfo and narrow vDisk and vSnapshot of so many rows."""
+    vms = _vms(rows)
+    disks = [["VM", "Disk", "Capacity MiB", "Thin", "Path"]]
+    disks += [[vm[0], "Hard disk 1", 40960, "True", f"[lun] {vm[0]}-000001.vmdk"] for vm in vms[1:]]
+    snapshots = [["VM", "Name", "Date / time", "Size MiB (vmsn)", "Size MiB (total)"]]
+    snapshots += [[vm[0], "base", DAY, 0.5, 20480.5] for vm in vms[1:]]
+    return write_xlsx(folder / "inventory.xlsx", {"vInfo": vms, "vDisk": disks, "vSnapshot": snapshots})
+
+
+def write_inventory_csv(folder: Path, rows: int) -> Path:
+    """The same vInfo as CSV."""
+    path = folder / "RVTools_tabvInfo.csv"
+    path.write_text(csv_text(_vms(rows)), newline="")
+    return path
+
+
+def write_sizes(folder: Path, rows: int) -> Path:
+    """Sizes of 10,000 clones, day by day."""
+    rng = np.random.default_rng(0)
+    path = folder / "sizes.csv"
+    with path.open("w") as file:
+        file.write("clone,date,delta_bytes\n")
+        for day in range(rows // 10_000):
+            date = np.datetime64("2026-01-01T08:00:00") + np.timedelta64(day, "D")
+            sizes = rng.integers(10**8, 10**11, 10_000).tolist()
+            file.write("".join(f"VDI-{clone:05d},{date},{size}\n" for clone, size in enumerate(sizes)))
+    return path
+
+
+def write_ls(folder: Path, rows: int) -> Path:
+    """`ls -l` of clones, week by week."""
+    rng = np.random.default_rng(0)
+    path = folder / "listing.txt"
+    with path.open("w") as file:
+        for week in range(rows // 1000):
+            file.write(f"{np.datetime64('2000-01-01') + np.timedelta64(7 * week, 'D')}\n")
+            for clone, size in enumerate(rng.integers(10**8, 10**11, 1000).tolist()):
+                file.write(f"-rw-------    1 root     root     {size} Jan 20 00:12 VDI-{clone:05d}-000001-delta.vmdk\n")
+    return path
+
+
+def write_volume(folder: Path, rows: int) -> Path:
+    """Write an NTFS volume of so many clusters, as a sparse file; needs mkntfs (Debian package ntfs-3g)."""
+    path = folder / "disk.raw"
+    with path.open("wb") as file:
+        file.truncate(rows * 4096)
+    subprocess.run(["mkntfs", "-F", "-Q", "-q", "-c", "4096", path], check=True, capture_output=True)
+    return path
+
+
+def write_cowd(folder: Path, rows: int) -> Path:
+    """Write a COWD extent with tables for so many grains, every ninth of them absent; the grains are a hole."""
+    path, tables = folder / "delta.vmdk", rows // 4096
+    first = -(-(2048 + 4 * tables) // 512)  # sector of the first table
+    grains = first + 32 * tables + np.arange(4096 * tables)
+    grains[::9] = 0
+    header = struct.pack("<4s10I", b"COWD", 1, 3, 4096 * tables, 1, 4, tables, 0, 0, 0, 0).ljust(2048, b"\0")
+    places = (first + 32 * np.arange(tables)).astype("<u4")
+    with path.open("wb") as file:
+        file.write((header + places.tobytes()).ljust(first * 512, b"\0"))
+        file.write(grains.astype("<u4").tobytes())
+        file.truncate(int(grains.max() + 1) * 512)
+    return path
+
+
+# name -> rows, how to write, how to read, limit and its unit ("s" or "MB/s")
+CASES: dict[str, tuple[int, Callable[[Path, int], Path], Callable[[Path], Any], float, str]] = {
+    "rvtools-xlsx": (60_000, write_workbook, read_inventory, 20.0, "s"),
+    "rvtools-csv": (60_000, write_inventory_csv, read_inventory, 100.0, "MB/s"),
+    "sizes-csv": (3_000_000, write_sizes, read_listing, 100.0, "MB/s"),
+    "ls": (300_000, write_ls, read_listing, 0.0, "MB/s"),
+    "ntfs-80-gib": (20 * 2**20, write_volume, lambda path: read_image(path).bitmap, 2.0, "s"),
+    "cowd-grains": (16 * 2**20, write_cowd, lambda path: read_image(path).grains, 2.0, "s"),
+}
+
+
+def time_reads(path: Path, read: Callable[[Path], Any], repeats: int) -> dict[str, float]:
+    """Read a file several times in this process."""
+    seconds, busy = [], []
+    for _ in range(repeats):
+        begin, begin_busy = time.perf_counter(), time.process_time()
+        read(path)
+        seconds.append(time.perf_counter() - begin)
+        busy.append(time.process_time() - begin_busy)
+    return {"seconds": statistics.median(seconds), "cpu_seconds": statistics.median(busy), "peak_mib": _peak_mib()}
+
+
+def _peak_mib() -> float:
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main() -> None:
+    """Print the figures; exit with 1 where one misses its limit by processor time."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--share", type=float, default=1.0, help="share of the rows")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        case, path = options.child
+        print(json.dumps(time_reads(Path(path), CASES[case][2], options.repeats)))
+        return
+    print(f"$ python {' '.join(sys.argv)}")
+    print(
+        f"{platform.platform()}, Python {platform.python_version()}; median of {options.repeats} reads in one process"
+    )
+    print("case                rows     MB       s   cpu s   MB/s  MB/cpu s  peak MiB    limit")
+    missed = False
+    for case in options.cases:
+        rows, write, _, limit, unit = CASES[case]
+        with tempfile.TemporaryDirectory(prefix="clonesim-bench-") as folder:
+            path = write(Path(folder), int(rows * options.share))
+            size = path.stat().st_size / MB
+            command = [sys.executable, __file__, "--child", case, str(path), "--repeats", str(options.repeats)]
+            row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        rate = size / row["cpu_seconds"]
+        missed |= row["cpu_seconds"] > limit if unit == "s" else rate < limit
+        print(
+            f"{case:14} {int(rows * options.share):9,} {size:6.0f} {row['seconds']:7.2f} {row['cpu_seconds']:7.2f} "
+            f"{size / row['seconds']:6.0f} {rate:9.0f} {row['peak_mib']:9.0f} {limit:8g} {unit}"
+        )
+    sys.exit(int(missed))
+
+
+if __name__ == "__main__":
+    main()
