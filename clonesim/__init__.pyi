@@ -15,6 +15,7 @@ from .lun import lock_queue as lock_queue
 from .planning import plan_density as plan_density
 from .planning import size as size
 from .planning.compare import compare as compare
+from .planning.growth_fit import fit_growth as fit_growth
 from .planning.probe import fit_probe as fit_probe
 from .planning.sensitivity import sensitivity as sensitivity
 from .pool import Run as Run

@@ -21,9 +21,9 @@ from clonesim.scenario import catalog
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
 COMMANDS = [
     *("run", "replay", "experiment", "demo", "density", "size", "locks", "compare", "cost", "sensitivity", "plan"),
-    *("inspect", "init", "catalog", "probe"),
+    *("fit", "backtest", "inspect", "init", "catalog", "probe"),
 ]
-TRIED_ELSEWHERE = ("inspect", "probe")  # need files that test_images_cli and test_probe make
+TRIED_ELSEWHERE = ("fit", "backtest", "inspect", "probe")  # need files, which other tests make
 TRACE = ["run", "--trace", "packaged"]
 
 

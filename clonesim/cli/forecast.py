@@ -33,7 +33,7 @@ def fit(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Fit measured growth, forecast it with intervals, and say when a datastore is full."""
+    """Forecast from measured growth; when is a LUN full?"""
     from clonesim.console import forecast as console
     from clonesim.planning.growth_file import read_history
     from clonesim.planning.growth_fit import fit_growth
@@ -68,7 +68,7 @@ def backtest(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Hide the last weeks, forecast them, and compare with what was measured and with rules of thumb."""
+    """How good forecasts would have been on hidden weeks."""
     from clonesim.console import forecast as console
     from clonesim.planning.backtest import backtest as tested
     from clonesim.planning.growth_file import read_history

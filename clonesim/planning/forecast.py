@@ -1,0 +1,145 @@
+"""Sizes to come: of each clone, each LUN and the pool, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clonesim.errors import ParameterError
+from clonesim.planning.growth_history import TOPIC
+from clonesim.scenario import catalog
+
+if TYPE_CHECKING:
+    from clonesim.planning.growth_fit import GrowthFit
+
+Floats = NDArray[np.float64]
+LEVELS = ("clone", "lun", "pool")
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_DAYS = 3650.0
+STEP = 7.0
+
+
+def forecast(
+    fit: GrowthFit,
+    days: float = 90,
+    *,
+    step: float = STEP,
+    levels: Sequence[str] = LEVELS,
+    draws: int | None = None,
+) -> pd.DataFrame:
+    """Sizes to come, with intervals: what measurements would show.
+
+    Parameters
+    ----------
+    fit : GrowthFit
+        From `fit_growth`.
+    days : float, default 90
+        How far ahead. [d]
+    step : float, default 7
+        Days between two rows. [d]
+    levels : sequence of str, default all
+        "clone", "lun", "pool".
+    draws : int, optional
+        Drawn courses; by default the catalog's. [1]
+
+    Returns
+    -------
+    DataFrame
+        `day` (after the last measured one) [d], `date` where there are dates, `level`, `id` (name of the clone or the
+        LUN, "" for the pool of all clones, or the pool's name where the history has several), `clones` in it, `mean`,
+        `p5`, `p25`, `p50`, `p75`, `p95` [B], `checked`: whether this is no further ahead than the history bears.
+        Clones that are refused have no row; those too new count in sums with the pool's growth.
+    """
+    ahead = days_ahead(days, step)
+    for level in levels:
+        if level not in LEVELS:
+            raise ParameterError("levels", level, f"allowed are {', '.join(map(repr, LEVELS))}")
+    who = np.flatnonzero(fit.grid.present)
+    groups = groups_of(fit, levels)
+    sums = {key: np.zeros(0) for key in groups}
+    counts = dict.fromkeys(groups, 0)
+    refused = set(fit.refusals["clone"])
+    parts: list[pd.DataFrame] = []
+    for part, sizes in fit.chunks(ahead, who, draws=draws):
+        for key, inside in groups.items():
+            mine = inside[part]
+            if mine.any():
+                total = sizes[:, mine].sum(axis=1)
+                sums[key] = sums[key] + total if sums[key].size else total
+                counts[key] += int(mine.sum())
+        if "clone" in levels:
+            told = np.array([fit.history.names[number] not in refused for number in part])
+            if told.any():
+                names = fit.history.names[part[told]].astype(str)
+                parts.append(_part("clone", names, 1, ahead, sizes[:, told]))
+    for (level, name), total in sums.items():
+        if total.size:
+            parts.append(_part(level, np.array([name]), counts[level, name], ahead, total[:, None, :]))
+    return _frame(fit, pd.concat(parts, ignore_index=True))
+
+
+def days_ahead(days: float, step: float = STEP) -> Floats:
+    """Days of a forecast: every step, and the last. [d]"""
+    for name, value, most in (("days", days, MOST_DAYS), ("step", step, MOST_DAYS)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+            raise ParameterError(name, value, f"more than 0 and at most {most:g} days are needed")
+    ahead: Floats = np.arange(1, int(days / step + 1e-9) + 1).astype(np.float64) * step
+    if ahead.size and abs(ahead[-1] - days) < 1e-6:
+        return ahead
+    return np.concatenate([ahead, [float(days)]])
+
+
+def groups_of(fit: GrowthFit, levels: Sequence[str] = LEVELS) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """Which clones make up each LUN and each pool."""
+    history, present = fit.history, fit.grid.present
+    groups: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    if "lun" in levels:
+        names = [name for name in pd.unique(history.luns[present]) if name != ""]
+        groups |= {("lun", str(name)): present & (history.luns == name) for name in sorted(names)}
+    if "pool" in levels:
+        groups["pool", ""] = present
+        names = [name for name in pd.unique(history.pools[present]) if name != ""]
+        if len(names) > 1:
+            groups |= {("pool", str(name)): present & (history.pools == name) for name in sorted(names)}
+    return groups
+
+
+def _part(level: str, names: NDArray[Any], clones: int, ahead: Floats, sizes: Floats) -> pd.DataFrame:
+    """Rows of some clones, or of one sum, from their drawn sizes: (draws, clones, days)."""
+    draws = sizes.shape[0]
+    places = np.array([min(int(share * draws), draws - 1) for share in SHARES])
+    turned = np.ascontiguousarray(sizes.reshape(draws, -1).T)
+    mean = turned.mean(axis=1)
+    turned.partition(places, axis=1)
+    columns = {"day": np.tile(ahead, names.size), "level": level, "id": np.repeat(names, ahead.size).astype(object)}
+    frame = pd.DataFrame(columns | {"clones": clones, "mean": mean})
+    for share, place in zip(SHARES, places, strict=True):
+        frame[f"p{share * 100:.0f}"] = turned[:, place]
+    return frame
+
+
+def _frame(fit: GrowthFit, frame: pd.DataFrame) -> pd.DataFrame:
+    if fit.history.dated:
+        dates = fit.history.origin + pd.to_timedelta(fit.grid.days[-1] + frame["day"], unit="D")
+        frame.insert(1, "date", dates.dt.round("s"))
+    reach = _reach() * (fit.grid.days[-1] - fit.grid.days[0])
+    frame["checked"] = frame["day"] <= reach
+    shown = f"{int(fit.grid.present.sum())} clones, measured over {reach / _reach():.0f} days, last {_last(fit)}"
+    rhythm = "" if fit.refreshes is None else f" Refreshes every {fit.refreshes.every:.3g} days go on."
+    caption = f"{shown}. Bands: what 90 % and 50 % of the drawn courses keep within.{rhythm}"
+    frame.attrs |= {"last": fit.history.when(fit.history.last), "reach": float(reach), "caption": caption}
+    return frame
+
+
+def _reach() -> float:
+    found: float = catalog.value(TOPIC, "history.reach")
+    return found
+
+
+def _last(fit: GrowthFit) -> str:
+    last = fit.history.when(fit.history.last)
+    return f"on {last:%Y-%m-%d}" if isinstance(last, pd.Timestamp) else f"on day {last:g}"

@@ -1,0 +1,53 @@
+"""Read a file of measured sizes for a fit: a plain CSV with its LUNs, or whatever listing the user has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from clonesim.ingest.listing import read_listing
+from clonesim.planning.growth_history import HistoryError
+
+TIMES = ("date", "day")
+KEPT = ("clone", "date", "day", "bytes", "lun", "pool")
+MOST_BYTES = 2**31
+
+
+def read_history(path: str | Path) -> pd.DataFrame:
+    """Measured sizes of a file or folder, as `fit_growth` takes them.
+
+    Parameters
+    ----------
+    path : str or Path
+        A CSV with columns `clone`, `date` (or `day`, a number) and `bytes`, and perhaps `lun` and `pool`; or anything
+        that `read_listing` reads: then there are no LUNs.
+
+    Raises
+    ------
+    HistoryError, InventoryError
+        If it holds no sizes with dates.
+    """
+    path = Path(path)
+    if path.is_file() and path.stat().st_size <= MOST_BYTES and _is_plain(path):
+        try:
+            table = pd.read_csv(path, dtype={"clone": str, "lun": str, "pool": str})
+            return table[[name for name in KEPT if name in table]]
+        except (ValueError, UnicodeDecodeError) as error:
+            raise HistoryError(f"{path}: {' '.join(str(error).split())}", "A CSV with columns clone, date and bytes is needed.") from None
+    found = read_listing(path)
+    if found.history.empty:
+        notes = f" {found.notes[0]}" if found.notes else ""
+        raise HistoryError(
+            f"{path}: {found.kind} holds no sizes with dates.{notes}",
+            "Give a folder of listings made on different days, or a CSV with columns clone, date and bytes.",
+        )
+    return found.history
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether the first line heads the columns just as a fit names them."""
+    with path.open("rb") as file:
+        head = file.readline(4096).decode("utf-8-sig", "replace").strip()
+    names = {name.strip('"') for name in head.split(",")}
+    return {"clone", "bytes"} <= names and bool(names & set(TIMES))
