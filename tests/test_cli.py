@@ -21,7 +21,7 @@ from clonesim.scenario import catalog
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
 COMMANDS = [
     *("run", "replay", "experiment", "demo", "density", "size", "locks", "compare", "cost", "sensitivity", "plan"),
-    *("fit", "backtest", "inspect", "init", "catalog", "probe"),
+    *("inspect", "fit", "backtest", "init", "catalog", "probe"),
 ]
 TRIED_ELSEWHERE = ("fit", "backtest", "inspect", "probe")  # need files, which other tests make
 TRACE = ["run", "--trace", "packaged"]
