@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,50 +137,103 @@ def compare(
     shelf = Shelf(resume, seed, replicates, clones)
     found = {one.label: shelf.get(one) for one in asked}
     together = groups(asked)
+    rest = [Group(one.core, tuple(each for each in one.members if found[each.label] is None)) for one in together]
+    todo = [one for one in rest if one.members]
     each = clones * given.pool.days * replicates
-    with workers(executor, float(each * len(together)), processes) as pool:
-        for number, group in enumerate(together):
-            told = _told(progress, number * each, each * len(together))
-            todo = Group(group.core, tuple(one for one in group.members if found[one.label] is None))
-            if todo.members:
-                for one, figures in zip(todo.members, _simulated(todo, seed, replicates, pool, told), strict=True):
-                    shelf.put(one, figures)
-                    found[one.label] = figures
-            told(each, each)
+    before = (len(together) - len(todo)) * each
+    with workers(executor, float(each * len(todo)), processes) as pool:
+        coming = _coming(todo, seed, replicates, pool, progress, before, each)
+        for one, figures in _figures(coming, seed, replicates):
+            shelf.put(one, figures)
+            found[one.label] = figures
     known = {label: figures for label, figures in found.items() if figures is not None}
     label = _label(given, clones, replicates, seed, left)
     return _comparison(known, {one.label: one.asked for one in asked}, left, label)
 
 
-def _told(progress: Progress | None, before: int, total: int) -> Progress:
-    def told(done: int, _: int) -> None:
-        if progress:
-            progress(before + done, total)
+def _coming(
+    todo: Sequence[Group],
+    seed: int,
+    replicates: int,
+    pool: Executor | None,
+    progress: Progress | None,
+    before: int,
+    each: int,
+) -> Iterator[tuple[Group, Replicate]]:
+    """Replicates of all groups, group by group; `progress` hears of desktop-days, those of groups kept before first."""
+    total = before + each * len(todo)
+    for number, group in enumerate(todo):
 
-    return told
+        def told(done: int, _: int, start: int = before + number * each) -> None:
+            if progress:
+                progress(start + done, total)
+
+        for replicate in replicates_of(group.core, seed, replicates, pool, told):
+            yield group, replicate
+        told(each, each)
+    if progress and not todo:
+        progress(total, total)
 
 
-def _simulated(group: Group, seed: int, replicates: int, pool: Executor | None, told: Progress) -> Iterator[Found]:
-    """Simulate a group's clones once, and work out each member's figures from them."""
-    rows: dict[str, dict[int, Any]] = {one.label: {} for one in group.members}
-    ages: dict[int, Any] = {}
-    hourly: dict[int, Any] = {}
-    parts: dict[int, Part] = {}
-    second = 0
-    for replicate in replicates_of(group.core, seed, replicates, pool, told):
-        parts[replicate.number] = Part.of(group.core, seed, replicate)
+def _figures(
+    coming: Iterator[tuple[Group, Replicate]], seed: int, replicates: int
+) -> Iterator[tuple[Alternative, Found]]:
+    """Figures of all alternatives, group by group.
+
+    Each replicate is looked at when the next one is there: so the workers have the next group's clones to simulate
+    while a group is finished here. What came before an interruption is finished first.
+    """
+    made, held = _Made(seed), None
+    while True:
+        interruption, one = None, None
+        try:
+            one = next(coming, None)
+        except BaseException as error:  # noqa: BLE001 (raised again below)
+            interruption = error
+        if held is not None:
+            made = made if made.group in (None, held[0]) else _Made(seed)
+            made.add(*held)
+            if len(made.parts) == replicates:
+                yield from made.finished()
+        if interruption is not None:
+            raise interruption
+        if one is None:
+            return
+        held = one
+
+
+class _Made:
+    """What is known of one group's replicates so far."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.group: Group | None = None
+        self.rows: dict[str, dict[int, Any]] = {}
+        self.ages: dict[int, Any] = {}
+        self.hourly: dict[int, Any] = {}
+        self.parts: dict[int, Part] = {}
+        self.second = 0  # most bytes of second base images on a LUN
+
+    def add(self, group: Group, replicate: Replicate) -> None:
+        """Work out one replicate's figures of each member."""
+        self.group, number = group, replicate.number
+        self.parts[number] = Part.of(group.core, self.seed, replicate)
         luns: dict[str, list[LunResult]] = {}
         resets = Resets.of(group.core, replicate)
-        ages[replicate.number] = by_age(resets)
-        hourly[replicate.number] = [] if resets.time_s.size else hourly_size(replicate).tolist()
+        self.ages[number] = by_age(resets)
+        self.hourly[number] = [] if resets.time_s.size else hourly_size(replicate).tolist()
         for one in group.members:
             mine = _luns(one, replicate, luns)
-            second = max(second, *(int(np.cumsum(lun.extra[1]).max(initial=0)) for lun in mine))
-            rows[one.label][replicate.number] = strategy_row(one.small, one.asked, replicate, mine, resets)
-    sampled = in_order(parts)
-    for one in group.members:
-        figures = in_order(rows[one.label]), in_order(ages), in_order(hourly)
-        yield Found(*figures, _density(sample_of(one.asked, seed, sampled), second))
+            self.second = max(self.second, *(int(np.cumsum(lun.extra[1]).max(initial=0)) for lun in mine))
+            row = strategy_row(one.small, one.asked, replicate, mine, resets)
+            self.rows.setdefault(one.label, {})[number] = row
+
+    def finished(self) -> Iterator[tuple[Alternative, Found]]:
+        """Figures of the group's members, when all replicates are there."""
+        sampled = in_order(self.parts)
+        for one in self.group.members if self.group else ():
+            figures = in_order(self.rows[one.label]), in_order(self.ages), in_order(self.hourly)
+            yield one, Found(*figures, _density(sample_of(one.asked, self.seed, sampled), self.second))
 
 
 def _luns(one: Alternative, replicate: Replicate, known: dict[str, list[LunResult]]) -> list[LunResult]:

@@ -57,8 +57,8 @@ class Course:
         Shapes.
     lives : Lives
         Ages of the clones.
-    patches : (events,) float64 array
-        Patch days. [d]
+    calendars : tuple of (events,) float64 arrays
+        Patch days, by calendar. [d]
     weight : (shapes, shocks) float64 array
         How probable each shape with each size of weekly shocks is. [1]
     scale, spread : (shapes, shocks) float64 array
@@ -73,7 +73,7 @@ class Course:
 
     curves: Curves
     lives: Lives
-    patches: Floats
+    calendars: tuple[Floats, ...]
     weight: Floats
     scale: Floats
     spread: Floats
@@ -115,9 +115,9 @@ class Course:
         shape, shock = np.divmod(picked, self.shocks.size)
         used, where = np.unique(shape, return_inverse=True)
         grid = np.concatenate([[self.last], days])
-        weeks = np.diff(grid) / WEEK
-        grown = np.maximum(np.diff(progress_of(self.curves.chosen(used), grid, self.lives.begun, self.patches)), 0.0)
-        jumps = (self.curves.jump * self.mean)[used][:, None] * self._jumps(grid, used)
+        weeks, chosen = np.diff(grid) / WEEK, self.curves.chosen(used)
+        grown = np.maximum(np.diff(progress_of(chosen, grid, self.lives.begun, self.calendars)), 0.0)
+        jumps = (chosen.jump * self.mean[used])[:, None] * np.diff(jumps_by(grid, self.calendars, self.first, chosen))
         odd = np.full((count, 1), catalog.value(TOPIC, "course.jump_spread"))
         jumps = jumps[where] * _around_one(odd, (count, days.size), rng)
         scale = self.scale.ravel()[picked] * _unsure(self.spread.ravel()[picked], rng)
@@ -127,17 +127,12 @@ class Course:
         found: Floats = (grown[where] + jumps[:, None, :]) * (scale[:, None] * jolt * drift)[:, None, :]
         return found
 
-    def _jumps(self, grid: Floats, shapes: Ints) -> Floats:
-        """What patch days between points bring, by shape, without scale."""
-        found: Floats = np.diff(jumps_by(grid, self.patches, self.first, self.curves.kept[shapes]))
-        return found
 
-
-def progress_of(curves: Curves, days: Floats, begun: Floats, patches: Floats) -> Floats:
+def progress_of(curves: Curves, days: Floats, begun: Floats, calendars: tuple[Floats, ...]) -> Floats:
     """Growth of every shape up to each day, by life: (shapes, lives, days) float64 array. [1]"""
     age = np.maximum(days[None, :] - begun[:, None], 0.0)
-    events = np.maximum(events_by(days, patches)[None, :] - events_by(begun, patches)[:, None], 0.0)
-    return curves.progress(age, events)
+    events = [np.maximum(events_by(days, one)[None, :] - events_by(begun, one)[:, None], 0.0) for one in calendars]
+    return curves.progress(age, np.stack(events)[curves.calendar] if events else np.zeros_like(age))
 
 
 def _around_one(spread: Floats, size: tuple[int, int], rng: np.random.Generator) -> Floats:

@@ -14,7 +14,7 @@ from clonesim.errors import ParameterError, nearest
 from clonesim.keys import POOL, generator
 from clonesim.planning.growth_clones import Clones, fit_clones, noise_of
 from clonesim.planning.growth_course import Course
-from clonesim.planning.growth_curves import all_curves, patch_days
+from clonesim.planning.growth_curves import all_curves, calendars_of
 from clonesim.planning.growth_grid import Grid, grid_of
 from clonesim.planning.growth_history import TOPIC, History, HistoryError, history_of
 from clonesim.planning.growth_refresh import Refreshes, refreshes_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 CHUNK = 256  # clones that are drawn at a time
-YEARS = 3700.0  # days for which patch days are known
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,11 +202,9 @@ def fit_growth(
     grid = _long_enough(history)
     bound = _capacities(capacity, history)
     noise = noise_of(history, grid)
-    patches = np.zeros(0)
-    if history.dated:
-        patches = patch_days(history.origin, float(grid.days[0]) - 1, history.last + YEARS)
-    curves = all_curves(history.dated, float(grid.days[-1] - grid.days[0]))
-    course = fit_course(grid, curves, patches, noise, _room(grid, bound))
+    first, last = float(grid.days[0]), float(grid.days[-1])
+    calendars = calendars_of(history, first, last)
+    course = fit_course(grid, all_curves(len(calendars), last - first), calendars, noise, _room(grid, bound))
     refreshes = refreshes_of(history)
     notes = []
     if history.resets and refreshes is None:

@@ -58,7 +58,7 @@ class Gains:
         return found
 
 
-def fit_course(grid: Grid, curves: Curves, patches: Floats, noise: float, room: float = np.inf) -> Course:
+def fit_course(grid: Grid, curves: Curves, calendars: tuple[Floats, ...], noise: float, room: float = np.inf) -> Course:
     """Weigh every shape by how well it foretells each interval from those before it.
 
     Parameters
@@ -67,8 +67,8 @@ def fit_course(grid: Grid, curves: Curves, patches: Floats, noise: float, room: 
         Sizes on common days.
     curves : Curves
         Shapes to try.
-    patches : (events,) float64 array
-        Patch days. [d]
+    calendars : tuple of (events,) float64 arrays
+        Patch days, by calendar. [d]
     noise : float
         Standard deviation of one measurement. [B]
     room : float, default infinite
@@ -78,10 +78,10 @@ def fit_course(grid: Grid, curves: Curves, patches: Floats, noise: float, room: 
     count = (~np.isnan(grid.gain)).sum(axis=0)
     known = count > 0
     gains = _gains(grid, count, known, noise)
-    progress = progress_of(curves, grid.days, lives.begun, patches)
+    progress = progress_of(curves, grid.days, lives.begun, calendars)
     expected = np.einsum("slj,lj->sj", np.maximum(np.diff(progress, axis=2), 0.0), lives.share)[:, known]
     mean = np.maximum(expected.sum(axis=1) / gains.weeks.sum(), SMALL)  # of a week
-    jumps = np.diff(jumps_by(grid.days, patches, float(grid.days[0]), curves.kept))[:, known]
+    jumps = np.diff(jumps_by(grid.days, calendars, float(grid.days[0]), curves))[:, known]
     expected = (expected + (curves.jump * mean)[:, None] * jumps) / mean[:, None]
     shocks = np.array(SHOCKS)
     score = held_out(gains, expected, shocks)
@@ -92,9 +92,9 @@ def fit_course(grid: Grid, curves: Curves, patches: Floats, noise: float, room: 
     spread = np.minimum(error / np.maximum(scale, 1e-9), WIDEST)
     scale = scale / mean[:, None]
     if np.isfinite(room):
-        weight = weight * _within(curves, lives, patches, float(grid.days[-1]), scale, room)
+        weight = weight * _within(curves, lives, calendars, float(grid.days[-1]), scale, room)
     ends = float(grid.days[0]), float(grid.days[-1])
-    return Course(curves, lives, patches, weight / weight.sum(), scale, spread, shocks, mean, *ends)
+    return Course(curves, lives, calendars, weight / weight.sum(), scale, spread, shocks, mean, *ends)
 
 
 def held_out(gains: Gains, expected: Floats, shocks: Floats) -> Floats:
@@ -152,10 +152,12 @@ def _log_density(gains: Gains, at: int, expected: Floats, scale: Floats, error: 
     return found
 
 
-def _within(curves: Curves, lives: Lives, patches: Floats, last: float, scale: Floats, room: float) -> Floats:
+def _within(
+    curves: Curves, lives: Lives, calendars: tuple[Floats, ...], last: float, scale: Floats, room: float
+) -> Floats:
     """Factor below 1 for saturating curves that end beyond the bound: (shapes, shocks)."""
     far = np.array([last, last + FAR])
-    left = np.diff(progress_of(curves, far, lives.begun, patches), axis=2)[:, :, 0].mean(axis=1)
+    left = np.diff(progress_of(curves, far, lives.begun, calendars), axis=2)[:, :, 0].mean(axis=1)
     beyond = np.log(np.maximum(left[:, None] * scale, 1.0) / max(room, 1.0))
     factor = np.exp(-0.5 * (np.maximum(beyond, 0.0) / LOOSE) ** 2)
     return np.where(curves.family[:, None] == SATURATING, factor, 1.0)
