@@ -43,7 +43,9 @@ bench: setup
 	$(BIN)/python benchmarks/bench_locks.py
 	$(BIN)/python benchmarks/bench_pool.py
 	$(BIN)/python benchmarks/bench_density.py
+	$(BIN)/python benchmarks/bench_readers.py
 	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/bench_compare.py
 
 kernels:  ## after editing a kernel: make every cached kernel new
 	$(PYTHON) tools/stamp_kernels.py

@@ -70,7 +70,7 @@ def interval_score(low: Floats, high: Floats, value: Floats) -> Floats:
     return found
 
 
-def judged(path: Path, first: int, draws: int) -> pd.DataFrame:
+def judged(path: Path, first: int, draws: int, dated: bool = True) -> pd.DataFrame:
     """One history: a row per clone, LUN and pool, and week ahead."""
     table = pd.read_parquet(path)
     number = int(path.stem.split("-")[1])
@@ -78,6 +78,9 @@ def judged(path: Path, first: int, draws: int) -> pd.DataFrame:
     sizes = table.pivot(index="day", columns="clone", values="delta_bytes").to_numpy(float)
     luns = table[table["day"] == 0].sort_values("clone")["lun"].to_numpy()
     made = history(sizes, luns, start, first, np.random.default_rng([number, first]))
+    if not dated:
+        origin = made["frame"]["date"].min()
+        made["frame"]["day"] = (made["frame"].pop("date") - origin).dt.days
     begun = time.perf_counter()
     fit = fit_growth(made["frame"], seed=number)
     fitted = time.perf_counter() - begun
@@ -94,7 +97,7 @@ def judged(path: Path, first: int, draws: int) -> pd.DataFrame:
     found = []
     for level, members in groups.items():
         for who in members:
-            truth, drawn = future[:, who].sum(axis=1), paths[:, who].sum(axis=2 - 1)
+            truth, drawn = future[:, who].sum(axis=1), paths[:, who].sum(axis=1)
             low, middle, high = np.quantile(drawn, [0.05, 0.5, 0.95], axis=0)
             past = seen[:, who[0]] if level == "clone" else filled[:, who].sum(axis=1)
             line = straight_line(week, past, WEEKS + np.arange(float(len(future))))
@@ -142,10 +145,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--no-dates", action="store_true", help="give numbers of days only: patch days are unknown")
     asked = parser.parse_args()
     numbers = range(asked.first, asked.first + asked.count)
     paths = [asked.folder / f"pool-{number:05d}.parquet" for number in numbers]
-    rows = pd.concat([judged(path, first, asked.draws) for path in paths if path.exists() for first in STARTS])
+    rows = pd.concat(
+        [judged(path, first, asked.draws, not asked.no_dates) for path in paths if path.exists() for first in STARTS]
+    )
     rows["ahead"] = pd.cut(rows["week"], [0, 4, 8, 12], labels=["1-4", "5-8", "9-12"]).astype(str)
     rows["saturated"] = np.where(rows["saturated"], "after", "before")
     with pd.option_context("display.width", 200, "display.max_columns", 30):

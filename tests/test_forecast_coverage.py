@@ -58,7 +58,7 @@ def results():
         ):
             for who in groups:
                 truth = later[:, who].sum(axis=1)
-                low, high = np.quantile(drawn[:, who].sum(axis=2 - 1), [0.05, 0.95], axis=0)
+                low, high = np.quantile(drawn[:, who].sum(axis=1), [0.05, 0.95], axis=0)
                 line = past[:, who[0]] if level == "clone" else fit.grid.size[order][who].sum(axis=0)
                 _, below, above = straight_line(np.arange(WEEKS) * 1.0, line, WEEKS + np.arange(len(later)) * 1.0)
                 rows += [

@@ -142,10 +142,20 @@ def test_patch_days_are_learned():
     assert growth[patch] > 5 * np.median(growth)
 
 
-def test_days_without_dates_have_no_patch_days():
-    fit = fit_growth(pool(5, weekly(8), lambda day: SLOPE * day))
-    assert fit.summary["patch_day_share"] == 0
+def test_patch_days_are_learned_without_dates():
+    """The same with numbers of days: steps in the second, the sixth, the tenth week must come again in the 14th."""
+    steps = np.searchsorted([10, 38, 66], weekly(12))
+    parts = [frame(weekly(12), GIB + steps * GIB, clone=k) for k in range(10)]
+    fit = fit_growth(pd.concat(parts))
+    assert fit.summary["patch_day_share"] > 0.9
     assert "date" not in fit.forecast(14)
+    mean = fit.paths(7.0 * np.arange(1, 5)).mean(axis=(0, 1)) / GIB
+    growth = np.diff(np.concatenate([[fit.clones.level.mean() / GIB], mean]))
+    assert growth[2:].sum() > 2 * growth[:2].sum()  # after four or five weeks
+
+
+def test_a_short_history_without_dates_has_no_patch_days():
+    assert fit_growth(pool(5, weekly(4), lambda day: SLOPE * day)).summary["patch_day_share"] == 0
 
 
 def test_summary_is_json():

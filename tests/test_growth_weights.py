@@ -13,12 +13,10 @@ from clonesim.planning.growth_history import history_of
 from clonesim.planning.growth_weights import FREEDOM, SHOCKS, Gains, fit_course, held_out, lump_of, scales
 from clonesim.scenario import catalog
 
-NONE = np.zeros(0)
-
 
 def fitted(measured, room=np.inf):
     grid = grid_of(history_of(measured))
-    return fit_course(grid, all_curves(False, float(np.ptp(grid.days))), NONE, 1.0 * MIB, room)
+    return fit_course(grid, all_curves(0, float(np.ptp(grid.days))), (), 1.0 * MIB, room)
 
 
 def slow_scale(gain, expected, variance, weeks, shock, lump):
@@ -112,7 +110,7 @@ def test_lives_tell_ages_apart():
     assert lives.begun.tolist() == [0, 14, 21, 35, 42]
     assert lives.now.tolist() == [4, 3]
     assert lives.share.sum(axis=0).tolist() == [1, 1, 1, 1, 1, 1]
-    progress = progress_of(all_curves(False), grid.days, lives.begun, NONE)
+    progress = progress_of(all_curves(), grid.days, lives.begun, ())
     assert progress[0, :, -1].tolist() == [42, 28, 21, 7, 0]  # straight: the age itself
 
 

@@ -93,10 +93,9 @@ def all_curves(calendars: int = 0, span: float = USUAL) -> Curves:
     rows += [(SATURATING, life * times, 0.0, 1 / len(LIVES)) for life in LIVES]
     rows += [(TWO_PHASE, life * times, slow, 0.5 / 25) for life in FAST for slow in SLOW]
     rows += [(BROKEN, day * times, slow, 0.5 / 30) for day in BREAKS for slow in SLOW]
-    effects = [
-        (0.0, 0.0, 1.0, 0, 1.0),
-        *(effect for number in range(calendars) for effect in _effects(number, calendars)),
-    ]
+    effects = [(0.0, 0.0, 1.0, 0, 1.0)]
+    for number in range(calendars):
+        effects += _effects(number, calendars)
     table = np.array([(*row, *effect) for row in rows for effect in effects])
     prior = table[:, 3] * table[:, 8]
     family, first, second, _, push, jump, kept, calendar, _ = table.T

@@ -34,9 +34,8 @@ def read_history(path: str | Path) -> pd.DataFrame:
             table = pd.read_csv(path, dtype={"clone": str, "lun": str, "pool": str})
             return table[[name for name in KEPT if name in table]]
         except (ValueError, UnicodeDecodeError) as error:
-            raise HistoryError(
-                f"{path}: {' '.join(str(error).split())}", "A CSV with columns clone, date and bytes is needed."
-            ) from None
+            told = " ".join(str(error).split())
+            raise HistoryError(f"{path}: {told}", "A CSV with columns clone, date and bytes is needed.") from None
     found = read_listing(path)
     if found.history.empty:
         notes = f" {found.notes[0]}" if found.notes else ""
