@@ -79,6 +79,8 @@ def test_until_forgets_what_came_later():
         (frame([0], [2.0**70]), "is no size"),
         (pd.DataFrame({"clone": "a", "day": [1, 2], "bytes": ["1", "x"]}), r"row 1, bytes='x' is no size"),
         (pd.DataFrame({"clone": "a", "date": ["2026-01-01", "nonsense"], "bytes": 1}), "date='nonsense' is no date"),
+        (frame([0, 1e9], [1, 2]), r"1e\+09 days lie between .*, 7305 are the most.*whether days are days"),
+        (frame([0, 7], [1, 2], start="1970-01-01"), "the first date is in the year 1970, 1990 to 2200 are allowed"),
         (frame([0, 7], [np.nan, np.nan]), "no row has a clone, a time and a size"),
     ],
 )

@@ -16,6 +16,8 @@ TOPIC = "growth"
 DAY_S = 86400.0
 MOST_ROWS = 5_000_000
 MOST_BYTES = 2**62
+MOST_DAYS = 7305.0  # twenty years
+FIRST_YEAR, LAST_YEAR = 1990, 2200
 EPOCH = pd.Timestamp("1970-01-01")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -139,6 +141,7 @@ def history_of(measured: pd.DataFrame | History) -> History:
         times = _times(frame["day"])
         origin = times.min().normalize()
         frame["day"] = (times - origin).dt.total_seconds() / DAY_S
+    _check_span(frame["day"], origin if dated else None)
     frame = frame.sort_values(["clone", "day", "bytes"], kind="stable")
     doubled = frame.duplicated(["clone", "day"], keep="last")
     if doubled.any():
@@ -201,6 +204,17 @@ def _times(values: pd.Series) -> pd.Series:
         value = values[found.isna()].iloc[0] if found.isna().any() else values.iloc[0]
         raise HistoryError(f"date={value!r} is no date", "Write it like 2026-03-31 or 2026-03-31 14:00.") from None
     return times.dt.tz_localize(None)
+
+
+def _check_span(days: pd.Series[float], origin: pd.Timestamp | None) -> None:
+    """Refuse what no pool lives through: it is a wrong year, or seconds taken for days."""
+    span = float(days.max() - days.min())
+    if not span <= MOST_DAYS:
+        allowed = f"{span:.6g} days lie between the first and the last measurement, {MOST_DAYS:g} are the most"
+        raise HistoryError(allowed, "Check the dates, and whether days are days.")
+    if origin is not None and not FIRST_YEAR <= origin.year <= LAST_YEAR:
+        allowed = f"the first date is in the year {origin.year}, {FIRST_YEAR} to {LAST_YEAR} are allowed"
+        raise HistoryError(allowed, "Check the dates.")
 
 
 def _episodes(clone: Ints, size: Floats) -> Ints:
