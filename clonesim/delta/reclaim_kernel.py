@@ -8,7 +8,7 @@ from numba import njit
 
 from clonesim.delta.law_kernel import clear_bits, discarded, ones
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 
 @njit(cache=True)

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from clonesim.delta.law_kernel import emit_prefetch
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page

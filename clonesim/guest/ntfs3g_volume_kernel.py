@@ -35,7 +35,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that the driver is handed
 

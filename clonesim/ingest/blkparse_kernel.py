@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 FAILED = -1
 # Codes of clonesim.ops.BlockOp.
@@ -94,8 +94,10 @@ def parse_events(  # type: ignore[no-untyped-def]
         pos = _skip_blanks(data, pos)
         if pos + 1 >= n or not (65 <= data[pos] <= 90 or 97 <= data[pos] <= 122):
             return FAILED, 0
-        letter = data[pos]
-        if letter != action or data[pos + 1] != 32:
+        letter, after = data[pos], data[pos + 1]
+        if letter == action and after != 32 and not (65 <= after <= 90 or 97 <= after <= 122):
+            return FAILED, 0
+        if letter != action or after != 32:
             others[letter] += 1
             while pos < n and data[pos] != 10:
                 if _lone_return(data, pos):

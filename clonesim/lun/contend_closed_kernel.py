@@ -14,7 +14,7 @@ from numba import njit
 
 from clonesim.lun.contend_kernel import back_off, child, pick_cluster
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 NEVER = np.int64(2**63 - 1)
 END, ATTEMPT = 0, 1  # of an event: twice its time plus this is its place in the order

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 UNIFORM, EXPONENTIAL = 0, 1
 NEVER = np.int64(2**63 - 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 FIFO = 0
 

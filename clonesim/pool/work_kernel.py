@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 
 @njit(cache=True)

@@ -7,7 +7,7 @@ from numba import njit
 
 from clonesim.ops import FileOp
 
-KERNELS = "24ca0b66882517ad"
+KERNELS = "bc3b3aef3953187a"
 
 CREATE, APPEND = np.int64(FileOp.CREATE), np.int64(FileOp.APPEND)
 DELETE, RENAME = np.int64(FileOp.DELETE), np.int64(FileOp.RENAME)
