@@ -20,7 +20,7 @@ from typing import Any
 
 from bench_pool import Memory
 
-from clonesim.planning.alternatives import alternatives, groups
+from clonesim.planning.alternatives import alternatives, groups, together
 from clonesim.planning.compare import CLONES, REPLICATES, STRATEGIES, compare
 from clonesim.scenario import load_scenario
 from clonesim.scenario.model import Scenario
@@ -70,14 +70,14 @@ def main() -> int:
     args = parser.parse_args()
     compare(pool(args.scenario, 4, 3), args.strategies, seed=1, clones=4, replicates=2, processes=1)
     scenario = pool(args.scenario, args.clones * args.replicates, args.days)
-    together = groups(alternatives(scenario, args.strategies, args.clones)[0])
-    watch = Watch([", ".join(one.label for one in group.members) for group in together])
+    simulations = together(groups(alternatives(scenario, args.strategies, args.clones)[0]))
+    watch = Watch([", ".join(one.label for group in some for one in group.members) for some in simulations])
     asked = {"clones": args.clones, "replicates": args.replicates, "processes": args.processes}
     with Memory() as memory:
         begin = time.perf_counter()
         found = compare(scenario, args.strategies, seed=1, **asked, progress=watch)
         seconds = time.perf_counter() - begin
-    simulated = len(together) * args.clones * args.replicates * args.days
+    simulated = len(simulations) * args.clones * args.replicates * args.days
     result: dict[str, Any] = {
         "command": "python benchmarks/bench_compare.py",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -86,7 +86,7 @@ def main() -> int:
         "days": args.days,
         "strategies": len(found.frame),
         "left_out": dict(found.left_out),
-        "groups": len(together),
+        "simulations": len(simulations),
         "seconds": round(seconds, 1),
         "seconds_of_groups": watch.seconds,
         "desktop_days_per_s": round(simulated / seconds),

@@ -10,7 +10,7 @@ import pytest
 from pool_tools import WITHOUT, small
 
 from clonesim.errors import ClonesimError, ScenarioError
-from clonesim.planning.alternatives import STRATEGIES, Alternative, alternatives, felt, groups
+from clonesim.planning.alternatives import STRATEGIES, Alternative, alternatives, felt, groups, together
 from clonesim.pool.clones import STEPS
 from clonesim.pool.luns import run_luns
 from clonesim.pool.replicates import Replicate, replicates_of
@@ -78,6 +78,19 @@ def test_what_clones_feel_is_simulated_apart() -> None:
         *(["linked-clone", "memory-reservation"], ["refresh", "refresh+array-dedup"], ["guest-tuning"]),
         *(["full-clone"], ["smaller-free-space"]),
     ]
+
+
+def test_rebalance_begins_as_the_same_pool_without_it() -> None:
+    share = "refresh(when=share)"
+    given = by_label(
+        f"rebalance, refresh+rebalance, refresh, {share}, {share}+rebalance", scenario(luns={"clones_per_lun": 20})
+    )
+    found = together(groups(list(given.values())))
+    assert [[one.label for group in some for one in group.members] for some in found] == [
+        *(["linked-clone", "rebalance"], ["refresh+rebalance", "refresh"]),
+        *([share], [f"{share}+rebalance"]),  # decides on refreshes, too: one after the other
+    ]
+    assert all(len(some) == len({group.core.model_dump_json() for group in some}) for some in found)
 
 
 def test_reserved_memory_is_felt_where_clones_move_by_free_space() -> None:

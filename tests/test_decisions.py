@@ -13,11 +13,11 @@ from strategy_tools import EXACT, MIB, pool
 from clonesim.guest.presence import DAY_S
 from clonesim.lun.backing import backing
 from clonesim.pool import replicates
-from clonesim.pool.clones import DEMAND, Batch, run_job
+from clonesim.pool.clones import DEMAND, STEPS, Batch, run_job
 from clonesim.pool.decisions import next_decisions
 from clonesim.pool.luns import movements, run_luns
 from clonesim.pool.power import MOVED, REFRESHED
-from clonesim.pool.replicates import Replicate, replicates_of
+from clonesim.pool.replicates import Replicate, replicates_of, settled
 from clonesim.pool.simulate import simulate
 from clonesim.pool.space import space_of
 from clonesim.pool.strategies.layout import OS, effective, on_the_lun
@@ -290,6 +290,23 @@ class TestRebalance:
         for lun, result in enumerate(run_luns(scenario, one)):
             for hour in range(95, 130):
                 assert result.hours["used_bytes"][hour] == used_at(scenario, one, lun, (hour + 1) * HOUR)
+
+
+@pytest.mark.parametrize("strategy", [(), ({"name": "persistent-disk", "where": "same"},)], ids=["alone", "composed"])
+def test_rebalances_begin_with_what_was_simulated_without_them(strategy: Any) -> None:
+    """To the last byte, and only clones that are moved are simulated again."""
+    scenario = effective(balanced([BALANCE, *strategy]))
+    whole, without = replicate(scenario), replicate(balanced(["linked-clone", *strategy]))
+    made = settled(scenario, without, None)
+    assert made.timeline.moved.tolist() == whole.timeline.moved.tolist() != []
+    assert {batch.job.scenario == scenario for batch in made.batches} == {True, False}
+    for one, other in zip(made.batches, whole.batches, strict=True):
+        for part in ("growth", "sources", "totals", "demand", "elsewhere", *STEPS):
+            assert getattr(one, part).tobytes() == getattr(other, part).tobytes(), part
+        assert {lun: asked.tobytes() for lun, asked in one.visited.items()} == {
+            lun: asked.tobytes() for lun, asked in other.visited.items()
+        }
+    assert settled(without.batches[0].job.scenario, without, None) is without
 
 
 def test_rounds_end_where_one_run_with_all_decisions_ends(monkeypatch: pytest.MonkeyPatch) -> None:

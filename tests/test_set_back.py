@@ -29,9 +29,8 @@ def scenario(*strategy: Any, **tables: Any) -> Scenario:
 
 
 @cache
-def pool(*names: str) -> tuple[Scenario, Replicate]:
-    made = scenario(*names)
-    return made, next(iter(replicates_of(made, 3, 1, None)))
+def pool(*names: str) -> Replicate:
+    return next(iter(replicates_of(scenario(*names), 3, 1, None)))
 
 
 def restarts(ready_s: list[float], cause: int = REFRESHED) -> Restarts:
@@ -72,8 +71,8 @@ class TestWork:
 
 class TestResets:
     def test_sizes_and_times_are_those_of_the_steps(self) -> None:
-        made, one = pool("refresh")
-        found = Resets.of(made, one)
+        one = pool("refresh")
+        found = Resets.of(one)
         times, sizes = [], []
         for clone in range(CLONES):
             for reset in one.timeline.emptied(clone, "refresh"):
@@ -92,11 +91,11 @@ class TestResets:
         assert found.last_s == {c: one.timeline.emptied(c, "refresh")[-1] for c in range(CLONES)}
 
     def test_an_image_gets_older_until_there_is_a_new_one(self) -> None:
-        made, one = pool("refresh")
-        assert Resets.of(made, one).age_s == pytest.approx(Resets.of(made, one).time_s + 15 * DAY)
+        one = pool("refresh")
+        assert Resets.of(one).age_s == pytest.approx(Resets.of(one).time_s + 15 * DAY)
         renewed = scenario({"name": "refresh", "when": "nightly"}, {"name": "recompose", "every": "1 d", "at": "20:00"})
         line = next(iter(replicates_of(renewed, 3, 1, None)))
-        found = Resets.of(renewed, line)
+        found = Resets.of(line)
         before = found.time_s < 1.8 * DAY  # the first new image comes in the evening of the second day
         assert before.any()
         assert not before.all()
@@ -105,13 +104,13 @@ class TestResets:
         assert (found.age_s[~before] == 0).any()  # the recompose itself
 
     def test_write_caches_are_emptied_at_each_boot(self) -> None:
-        made, one = pool("provisioned-streaming")
+        one = pool("provisioned-streaming")
         boots = [one.timeline.presence(clone).boots_s for clone in range(CLONES)]
-        assert Resets.of(made, one).time_s.size == sum(times.size - 1 for times in boots)
+        assert Resets.of(one).time_s.size == sum(times.size - 1 for times in boots)
 
     def test_never_without_a_strategy(self) -> None:
         for names in ((), ("linked-clone",), ("persistent-disk",)):
-            assert not Resets.of(*pool(*names)).time_s.size
+            assert not Resets.of(pool(*names)).time_s.size
 
     def test_by_age(self) -> None:
         ages = np.array([0.0, 14.9, 15.0, 31.0]) * DAY
@@ -121,8 +120,8 @@ class TestResets:
         assert by_age(Resets(none, none, np.zeros(0, np.int64), {})) == {}
 
     def test_state_counts_up_to_the_last_reset(self) -> None:
-        made, one = pool("refresh")
-        found = Resets.of(made, one)
+        one = pool("refresh")
+        found = Resets.of(one)
         sources = one.batches[0].sources.shape[3]
         every, nobody = np.ones(sources, bool), np.zeros(sources, bool)
         assert state_lost(one, found, nobody) == 0
@@ -136,7 +135,7 @@ class TestResets:
 
 
 def test_hourly_sizes_are_those_of_the_steps() -> None:
-    _, one = pool("refresh")
+    one = pool("refresh")
     found = hourly_size(one)
     assert found.size == DAYS * 24 + 1
     for hour in (0, 1, 17, 40, DAYS * 24):

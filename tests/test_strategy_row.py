@@ -41,7 +41,7 @@ def simulated(strategy: str, **luns: Any) -> tuple[Alternative, Replicate, list[
 @cache
 def row(strategy: str, **luns: Any) -> dict[str, float]:
     one, replicate, found = simulated(strategy, **luns)
-    return strategy_row(one.small, one.asked, replicate, found, Resets.of(one.core, replicate))
+    return strategy_row(one.small, one.asked, replicate, found, Resets.of(replicate))
 
 
 def made_sizes(steps: list[tuple[float, int, int, int, int]], made: Scenario, luns: int = 1) -> PoolSizes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clonesim.console.text import gib, percent, print_table, say
+from clonesim.console.text import gib, percent, plain, print_table, records, say
 
 if TYPE_CHECKING:
     from clonesim.planning.backtest import Backtest
@@ -33,7 +33,7 @@ def print_fit(found: GrowthFit, ahead: pd.DataFrame, full: FillDate | None) -> N
     luns = ahead[ahead["level"] == "lun"]
     if not luns.empty:
         last = luns[luns["day"] == luns["day"].max()]
-        rows = ((str(row["id"]), str(row["clones"]), *_sizes(row)) for row in last.to_dict("records"))
+        rows = ((str(row["id"]), str(row["clones"]), *sizes_told(row)) for row in last.to_dict("records"))
         title = f"LUNs, {luns['day'].max():.0f} days ahead"
         print_table(title, ["LUN", "clones", "p5\nGiB", "p50\nGiB", "p95\nGiB"], rows)
     if full is not None:
@@ -48,7 +48,8 @@ def fit_sentences(found: GrowthFit) -> list[str]:
     curves = ", ".join(f"{name} {share:.0%}" for name, share in told["curves"].items() if share >= 0.005)
     sentences = [
         f"{told['clones']} clones, {told['measurements']} measurements over {told['weeks']:.1f} weeks, last "
-        f"{_when(told['last'])}: {gib(told['pool_bytes'])} GiB, {gib(told['week_bytes'])} GiB more in the last week.",
+        f"{when_told(told['last'])}: {gib(told['pool_bytes'])} GiB, {gib(told['week_bytes'])} GiB more in the last "
+        "week.",
         f"Curves, by how well they foretold held-out weeks: {curves}.",
         f"Clones grow at {told['speed_p5']:.2f} to {told['speed_p95']:.2f} of the mean (own history counts "
         f"{told['own_share']:.0%}); a week differs from the next by {told['shock']:.0%} for all of them alike.",
@@ -88,9 +89,9 @@ def refusal_sentences(refusals: pd.DataFrame) -> list[str]:
 def fit_json(found: GrowthFit, ahead: pd.DataFrame, full: FillDate | None) -> dict[str, Any]:
     """Summary, forecast, fill date and refusals as plain data."""
     told: dict[str, Any] = {
-        "summary": {name: _plain(value) for name, value in found.summary.items()},
-        "forecast": _records(ahead),
-        "refusals": _records(found.refusals),
+        "summary": {name: plain(value) for name, value in found.summary.items()},
+        "forecast": records(ahead),
+        "refusals": records(found.refusals),
     }
     if full is not None:
         told["fill_date"] = {
@@ -99,7 +100,7 @@ def fit_json(found: GrowthFit, ahead: pd.DataFrame, full: FillDate | None) -> di
             "clones": full.clones,
             "horizon_days": full.horizon,
             "p_within": full.p_within(),
-            "by": {f"p{share * 100:.0f}": _plain(full.date_by(share)) for share in SHARES},
+            "by": {f"p{share * 100:.0f}": plain(full.date_by(share)) for share in SHARES},
         }
     return told
 
@@ -131,8 +132,8 @@ def backtest_json(found: Backtest) -> dict[str, Any]:
     """Scores and rows as plain data."""
     return {
         "hidden_days": found.hidden_days,
-        "scores": _records(found.scores),
-        "rows": _records(found.frame),
+        "scores": records(found.scores),
+        "rows": records(found.frame),
         "notes": list(found.notes),
     }
 
@@ -140,7 +141,7 @@ def backtest_json(found: Backtest) -> dict[str, Any]:
 def _print_ahead(title: str, rows: pd.DataFrame) -> None:
     step = max(1, -(-len(rows) // MOST_ROWS))
     shown = rows.iloc[::-1].iloc[::step].iloc[::-1]
-    body = [(_row_day(row), *_sizes(row)) for row in shown.to_dict("records")]
+    body = [(_row_day(row), *sizes_told(row)) for row in shown.to_dict("records")]
     notes = ["What 5, 50 and 95 % of the drawn courses stay below."]
     if not shown["checked"].all():
         notes.append("Rows with *: further ahead than three times the history, where nothing checks them.")
@@ -152,11 +153,13 @@ def _row_day(row: dict[Any, Any]) -> str:
     return told if row["checked"] else f"{told} *"
 
 
-def _sizes(row: dict[Any, Any]) -> tuple[str, str, str]:
+def sizes_told(row: dict[Any, Any]) -> tuple[str, str, str]:
+    """Low, median and high of a row of a forecast, in GiB."""
     return gib(row["p5"]), gib(row["p50"]), gib(row["p95"])
 
 
-def _when(value: Any) -> str:
+def when_told(value: Any) -> str:
+    """'on' and a date, or a day."""
     return f"on {value:%Y-%m-%d}" if isinstance(value, pd.Timestamp) else f"on day {value:g}"
 
 
@@ -165,13 +168,3 @@ def _by(full: FillDate, share: float) -> str:
     if isinstance(found, pd.Timestamp):
         return f"{found:%Y-%m-%d}"
     return f"day {found:.0f}" if found is not pd.NaT and math.isfinite(found) else "a later date"
-
-
-def _plain(value: Any) -> Any:
-    if value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value.isoformat() if isinstance(value, pd.Timestamp) else value
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from clonesim.console.text import print_table
+from clonesim.console.text import print_table, records
 from clonesim.planning.lock_map import lock_cliff
 from clonesim.plots.locks import TITLES
 
@@ -53,7 +53,7 @@ def locks_json(cells: pd.DataFrame, sensitivity: pd.DataFrame | None = None) -> 
     tables = {"cells": cells, "cliff": lock_cliff(cells)}
     if sensitivity is not None:
         tables["sensitivity"] = sensitivity
-    plain = {name: _records(table) for name, table in tables.items()}
+    plain = {name: records(table) for name, table in tables.items()}
     return {"limit_s": cells.attrs["limit_s"], "caption": cells.attrs["caption"], **plain}
 
 
@@ -84,8 +84,3 @@ def _some(hosts: list[int]) -> list[int]:
     if len(hosts) <= MOST_ROWS:
         return hosts
     return [hosts[0], hosts[len(hosts) // 2], hosts[-1]]
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(name): None if value == float("inf") else value for name, value in row.items()} for row in plain]

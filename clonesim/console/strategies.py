@@ -6,10 +6,9 @@ import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.console import Console
 
-from clonesim.console.text import print_table, say
+from clonesim.console.text import print_table, records, say
 from clonesim.errors import ClonesimError
 from clonesim.planning.alternatives import BASE
 from clonesim.planning.host_needs import hosts_needed
@@ -64,12 +63,12 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "base": comparison.base,
         "verdict": verdict(comparison),
         "left_out": dict(comparison.left_out),
-        "break_even": _records(comparison.break_even),
+        "break_even": records(comparison.break_even),
         "verdicts": {label: sentences(comparison, label) for label in others},
         "pareto": pareto(comparison.frame),
-        "strategies": _records(comparison.frame),
-        "differences": _records(comparison.differences),
-        "samples": _records(comparison.samples),
+        "strategies": records(comparison.frame),
+        "differences": records(comparison.differences),
+        "samples": records(comparison.samples),
         "catalog": {
             name: {"title": title, "saves": saves, "costs": costs}
             for name, title, saves, costs in catalog_words(comparison)
@@ -333,11 +332,3 @@ def _hours(hours: float) -> str:
 
 def _half(width: float) -> str:
     return number(width) if math.isfinite(width) else NONE
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain data, with None for what JSON has no number for."""
-    return [
-        {str(name): None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row}
-        for row in (record.items() for record in table.to_dict("records"))
-    ]

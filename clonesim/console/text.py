@@ -163,3 +163,17 @@ def clock(times_s: Iterable[float]) -> list[str]:
             decimals = 0 if all(t % length == 0 for t in times) else 1
             return [f"{t / length:.{decimals}f} {unit}" for t in times]
     return [f"{t:.6g} s" for t in times]
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain data for JSON: None for what it has no number for, text for dates."""
+    return [{str(name): plain(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def plain(value: Any) -> Any:
+    """One value of such a row."""
+    import pandas as pd
+
+    if value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value

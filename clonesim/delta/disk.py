@@ -124,15 +124,20 @@ class Delta:
         bad = k.first_bad(op, offset, length, self.capacity)
         if bad >= 0:
             self._refuse(bad, int(op[bad]), int(offset[bad]), int(length[bad]))
-        if not op.size:
-            return
         if fresh is not None and fresh.size != op.size:
             raise ParameterError("fresh", fresh.size, f"there are {op.size} requests")
-        self._run(time_s, op, offset, length, _NOTHING if fresh is None else fresh)
+        self.take(Requests(time_s, op, offset, length), fresh)
+
+    def take(self, requests: Requests, fresh: Int64 | None = None) -> None:
+        """Run block requests as `apply` does, but unchecked: those that a volume or a cache of ours made."""
+        if not len(requests):
+            return
+        columns = requests.time_s, requests.op, requests.offset, requests.length
+        self._run(*columns, _NOTHING if fresh is None else fresh)
         if self._kept is not None:
-            self._kept.append(Requests(time_s, op, offset, length))
+            self._kept.append(requests)
         else:
-            self._remember(float(time_s[-1]))
+            self._remember(float(requests.time_s[-1]))
 
     def keep_requests(self) -> None:
         """Keep every request from now on, so that `table` is exact at any second; for a delta as just created."""

@@ -318,7 +318,7 @@ class Volume:
             self._arena = longer_region(self._arena, region, 8 * (starts.size + int(kernel.SLACK)))
         entry.occupy(self._arena, starts, lengths)
 
-    def apply(self, ops: NDArray[np.void], skip_refused: bool = False) -> int:
+    def apply(self, ops: NDArray[np.void], skip_refused: bool = False, checked: bool = False) -> int:
         """Run many operations on numbered files, in order.
 
         Parameters
@@ -329,6 +329,8 @@ class Volume:
         skip_refused : bool, default False
             Leave out operations that the volume refuses because it is full, and those on files that are missing for
             that reason, as a desktop does that goes on working.
+        checked : bool, default False
+            They are part of what `check_ops` has seen; only with `skip_refused`.
 
         Returns
         -------
@@ -342,10 +344,26 @@ class Volume:
         VolumeFullError
             If the volume is full; the operations before that one are done.
         """
-        self._check_ops(ops, skip_refused)
+        if not (checked and skip_refused):
+            self._check_ops(ops, skip_refused)
         refused = self._run_ops(ops, "operation {}: ", skip_refused)
         self._take_requests()
         return refused
+
+    def check_ops(self, ops: NDArray[np.void]) -> None:
+        """Check operations that will be applied piece by piece with `skip_refused` and `checked`.
+
+        Parameters
+        ----------
+        ops : (n,) array of `clonesim.ops.OPS_DTYPE`
+            All of them.
+
+        Raises
+        ------
+        ParameterError
+            If an operation cannot be right, whatever files there are.
+        """
+        self._check_ops(ops, lenient=True)
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
@@ -475,10 +493,10 @@ class Volume:
         entry.take_requests(self._arena, time_s, op, source, offset, length)
         requests = Requests(time_s, op, offset, length)
         if self.watch is None:
-            self.deltas[-1].apply(requests)
+            self.deltas[-1].take(requests)
             return
         fresh = np.zeros(count, np.int64)
-        self.deltas[-1].apply(requests, fresh)
+        self.deltas[-1].take(requests, fresh)
         self.watch(requests, source, fresh)
 
     def _full(self, length: int, where: str = "") -> VolumeFullError:

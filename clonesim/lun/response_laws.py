@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 APART = 1e-4  # least relative distance of two means in a sum of exponential times
-HALVINGS = 36
+STEPS = 60  # of the search for a quantile at most; some seven do
+NEAR = 1e-6  # of the time that is found: after so small a step the next would be its square
 SHORTEST_S = 1e-12
 
 
@@ -89,7 +90,7 @@ def sum_tail(means: Sequence[Floats]) -> tuple[Floats, Floats]:
 
 
 def quantile(parts: Sequence[tuple[Floats, Floats, Floats]], share: float) -> Floats:
-    """Time that the share of a mixture does not exceed, by bisection of its logarithm. [s]
+    """Time that the share of a mixture does not exceed. [s]
 
     Parameters
     ----------
@@ -97,15 +98,29 @@ def quantile(parts: Sequence[tuple[Floats, Floats, Floats]], share: float) -> Fl
         Each part's probability and the tail of `sum_tail`; probabilities add up to 1.
     share : float
         Such as 0.95. [1]
+
+    Notes
+    -----
+    Newton's method on the tail's logarithm, which is nearly a straight line; a step that leaves what is known to hold
+    the time halves that instead, on a logarithmic scale.
     """
-    top = sum(means.sum(axis=0) for _, means, _ in parts) * -np.log(1 - share) * 4
-    low, high = np.full_like(top, SHORTEST_S), top
-    for _ in range(HALVINGS):
-        middle = np.sqrt(low * high)
-        over = np.zeros_like(top)
+    deep = -np.log(1 - share)
+    low = np.full_like(parts[0][1][0], SHORTEST_S)
+    high = 4 * deep * sum(means.sum(axis=0) for _, means, _ in parts)
+    found: Floats = deep * sum(probability * means.sum(axis=0) for probability, means, _ in parts)
+    for _ in range(STEPS):
+        tail, slope = np.zeros_like(low), np.zeros_like(low)
         for probability, means, weights in parts:
-            over += probability * (weights * np.exp(-middle / means)).sum(axis=0)
-        above = over > 1 - share
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    found: Floats = np.sqrt(low * high)
+            terms = probability * weights * np.exp(-found / means)
+            tail += terms.sum(axis=0)
+            slope += (terms / means).sum(axis=0)
+        above = tail > 1 - share
+        low, high = np.where(above, found, low), np.where(above, high, found)
+        step = tail * (np.log(np.maximum(tail, np.finfo(float).tiny)) + deep)
+        following = found + np.divide(step, slope, out=np.full_like(low, np.inf), where=slope > 0)
+        following = np.where((following >= low) & (following <= high), following, np.sqrt(low * high))
+        near = np.abs(following - found) <= NEAR * found
+        found = following
+        if near.all():
+            break
     return found

@@ -9,6 +9,7 @@ from typing import Any, Final
 from clonesim.errors import ClonesimError, ParameterError
 from clonesim.planning.array_load import array_load
 from clonesim.planning.resized import resized
+from clonesim.pool.decisions import waits_for_sizes
 from clonesim.pool.strategies.layout import effective
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
@@ -21,6 +22,7 @@ STRATEGIES: Final = (
     "recompose+persistent-disk+application-virtualization, instant-clone+profile-container+app-attach, "
     "provisioned-streaming, mcs, full-clone"
 )
+MOVES: Final = "rebalance"  # which clones do not feel unless they are moved
 AFTERWARDS: Final = ("array", "none")  # mechanisms that no clone feels
 
 Asked = str | Sequence[str] | Mapping[str, Sequence[Any]]
@@ -40,12 +42,15 @@ class Alternative:
         The pool that it stands for, likewise.
     core : Scenario
         The pool that is simulated without what no clone feels.
+    first : Scenario
+        The same before anybody was moved because of what deltas have grown to.
     """
 
     label: str
     small: Scenario
     asked: Scenario
     core: Scenario
+    first: Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,11 @@ class Group:
 
     core: Scenario
     members: tuple[Alternative, ...]
+
+    @property
+    def first(self) -> Scenario:
+        """What is simulated of it before anybody is moved."""
+        return self.members[0].first
 
 
 def alternatives(scenario: Scenario, strategies: Asked, clones: int) -> tuple[list[Alternative], dict[str, str]]:
@@ -95,12 +105,16 @@ def alternatives(scenario: Scenario, strategies: Asked, clones: int) -> tuple[li
     named, found = _named(strategies), []
     left: dict[str, str] = {}
     luns = -(-clones // scenario.luns.clones_per_lun)
-    if any("rebalance" in _names(tables) for tables in named.values()):
+    if any(MOVES in _names(tables) for tables in named.values()):
         luns = max(luns, min(2, clones, scenario.luns.count or 1))
     for label, tables in named.items():
         try:
             small = resized(scenario, clones, luns=luns, strategy=list(tables))
             core = resized(scenario, clones, luns=luns, strategy=list(felt(small.strategy)))
+            stay = [choice for choice in small.strategy if choice.name != MOVES]
+            first = resized(scenario, clones, luns=luns, strategy=list(felt(stay)))
+            if waits_for_sizes(first):
+                first = core
             asked = effective(load_scenario(scenario, strategy=list(tables)))
             array_load(asked, 1)
         except ClonesimError as error:
@@ -108,7 +122,7 @@ def alternatives(scenario: Scenario, strategies: Asked, clones: int) -> tuple[li
                 raise
             left[label] = _first_line(error)
         else:
-            found.append(Alternative(label, effective(small), asked, effective(core)))
+            found.append(Alternative(label, effective(small), asked, effective(core), effective(first)))
     return found, left
 
 
@@ -137,7 +151,7 @@ def felt(strategies: Sequence[Choice]) -> tuple[Choice, ...]:
 
     Swap files, which a reservation of memory makes smaller, count where clones are moved by free space.
     """
-    moved = any(choice.name == "rebalance" for choice in strategies)
+    moved = any(choice.name == MOVES for choice in strategies)
     kept = {"memory-reservation"} if moved else set()
     return tuple(one for one in strategies if mechanism(one.name) not in AFTERWARDS or one.name in kept)
 
@@ -148,3 +162,11 @@ def groups(found: Sequence[Alternative]) -> list[Group]:
     for one in found:
         members.setdefault(one.core.model_dump_json(), []).append(one)
     return [Group(same[0].core, tuple(same)) for same in members.values()]
+
+
+def together(found: Sequence[Group]) -> list[tuple[Group, ...]]:
+    """Groups that begin with the same simulation, in order of the first of each."""
+    same: dict[str, list[Group]] = {}
+    for group in found:
+        same.setdefault(group.first.model_dump_json(), []).append(group)
+    return [tuple(some) for some in same.values()]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.lun.array import ArrayModel, array_of, outstanding, part_of
-from clonesim.lun.device import Latency, latency, unit_load
+from clonesim.lun.device import Latency, latency, mean_latency, unit_load
 from clonesim.lun.replica_cache import (
     ArrayDemand,
     ReplicaHits,
@@ -68,10 +68,18 @@ class ArrayLoad:
 
     def answer(self, demand: Ints) -> Latency:
         """Latency and load of these disks, each minute for itself; (minutes, 5) in."""
-        asked = self.asked(demand)
-        rates = (asked.reads / MINUTE_S, asked.writes / MINUTE_S)
-        sizes = (asked.read_bytes / MINUTE_S, asked.write_bytes / MINUTE_S)
-        return latency(self.array, *rates, self.places, *sizes, read_hits=asked.read_hits)
+        return latency(self.array, *self._rates(self.asked(demand)))
+
+    def mean_s(self, demand: Ints) -> Floats:
+        """Mean latency of `answer` alone, which takes a fraction of its time. [s]"""
+        return mean_latency(self.array, *self._rates(self.asked(demand)))
+
+    def _rates(self, asked: ArrayDemand) -> tuple[Floats, Floats, int, Floats, Floats, Floats]:
+        """As `latency` takes them."""
+        reads, writes, read_bytes, write_bytes = (
+            each / MINUTE_S for each in (asked.reads, asked.writes, asked.read_bytes, asked.write_bytes)
+        )
+        return reads, writes, self.places, read_bytes, write_bytes, asked.read_hits
 
     def utilisation(self, demand: Ints) -> Floats:
         """What is asked of these disks over what they can do, which passes 1 in a backlog; (minutes, 5) in. [1]"""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clonesim.planning.alternatives import BASE, STRATEGIES, Alternative, Asked, Group, alternatives, groups
+from clonesim.planning.alternatives import BASE, STRATEGIES, Alternative, Asked, Group, alternatives, groups, together
 from clonesim.planning.density import plan_density
 from clonesim.planning.image_ages import break_even, by_age
 from clonesim.planning.kept_rows import Found, Shelf, in_order
@@ -20,7 +20,7 @@ from clonesim.planning.set_back import Resets, hourly_size
 from clonesim.planning.strategy_row import COLUMNS, OUTAGE, strategy_row
 from clonesim.planning.student import student
 from clonesim.pool.luns import LunResult, run_luns
-from clonesim.pool.replicates import Replicate, replicates_of
+from clonesim.pool.replicates import Replicate, replicates_of, settled
 from clonesim.pool.simulate import check_asked
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
@@ -124,7 +124,8 @@ def compare(
 
     Notes
     -----
-    Strategies whose clones do the same (memory reservation, thin LUNs, deduplication) are simulated once.
+    Strategies whose clones do the same (memory reservation, thin LUNs, deduplication) are simulated once; with
+    rebalance only the clones that are moved are simulated again.
 
     Examples
     --------
@@ -136,11 +137,11 @@ def compare(
     asked, left = alternatives(given, strategies, clones)
     shelf = Shelf(resume, seed, replicates, clones)
     found = {one.label: shelf.get(one) for one in asked}
-    together = groups(asked)
-    rest = [Group(one.core, tuple(each for each in one.members if found[each.label] is None)) for one in together]
-    todo = [one for one in rest if one.members]
+    every = groups(asked)
+    rest = [Group(one.core, tuple(each for each in one.members if found[each.label] is None)) for one in every]
+    todo = together([one for one in rest if one.members])
     each = clones * given.pool.days * replicates
-    before = (len(together) - len(todo)) * each
+    before = (len(together(every)) - len(todo)) * each
     with workers(executor, float(each * len(todo)), processes) as pool:
         coming = _coming(todo, seed, replicates, pool, progress, before, each)
         for one, figures in _figures(coming, seed, replicates):
@@ -152,7 +153,7 @@ def compare(
 
 
 def _coming(
-    todo: Sequence[Group],
+    todo: Sequence[tuple[Group, ...]],
     seed: int,
     replicates: int,
     pool: Executor | None,
@@ -160,16 +161,20 @@ def _coming(
     before: int,
     each: int,
 ) -> Iterator[tuple[Group, Replicate]]:
-    """Replicates of all groups, group by group; `progress` hears of desktop-days, those of groups kept before first."""
+    """Replicates of all groups, those together that begin with the same simulation.
+
+    `progress` hears of desktop-days, those of groups kept before first.
+    """
     total = before + each * len(todo)
-    for number, group in enumerate(todo):
+    for number, some in enumerate(todo):
 
         def told(done: int, _: int, start: int = before + number * each) -> None:
             if progress:
                 progress(start + done, total)
 
-        for replicate in replicates_of(group.core, seed, replicates, pool, told):
-            yield group, replicate
+        for replicate in replicates_of(some[0].first, seed, replicates, pool, told):
+            for group in some:
+                yield group, settled(group.core, replicate, pool)
         told(each, each)
     if progress and not todo:
         progress(total, total)
@@ -183,7 +188,8 @@ def _figures(
     Each replicate is looked at when the next one is there: so the workers have the next group's clones to simulate
     while a group is finished here. What came before an interruption is finished first.
     """
-    made, held = _Made(seed), None
+    every: dict[int, _Made] = {}
+    held: tuple[Group, Replicate] | None = None
     while True:
         interruption, one = None, None
         try:
@@ -191,10 +197,11 @@ def _figures(
         except BaseException as error:  # noqa: BLE001 (raised again below)
             interruption = error
         if held is not None:
-            made = made if made.group in (None, held[0]) else _Made(seed)
-            made.add(*held)
+            group, replicate = held
+            made = every.setdefault(id(group), _Made(seed, group))
+            made.add(replicate)
             if len(made.parts) == replicates:
-                yield from made.finished()
+                yield from every.pop(id(group)).finished()
         if interruption is not None:
             raise interruption
         if one is None:
@@ -205,21 +212,20 @@ def _figures(
 class _Made:
     """What is known of one group's replicates so far."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.group: Group | None = None
+    def __init__(self, seed: int, group: Group) -> None:
+        self.seed, self.group = seed, group
         self.rows: dict[str, dict[int, Any]] = {}
         self.ages: dict[int, Any] = {}
         self.hourly: dict[int, Any] = {}
         self.parts: dict[int, Part] = {}
         self.second = 0  # most bytes of second base images on a LUN
 
-    def add(self, group: Group, replicate: Replicate) -> None:
+    def add(self, replicate: Replicate) -> None:
         """Work out one replicate's figures of each member."""
-        self.group, number = group, replicate.number
+        group, number = self.group, replicate.number
         self.parts[number] = Part.of(group.core, self.seed, replicate)
         luns: dict[str, list[LunResult]] = {}
-        resets = Resets.of(group.core, replicate)
+        resets = Resets.of(replicate)
         self.ages[number] = by_age(resets)
         self.hourly[number] = [] if resets.time_s.size else hourly_size(replicate).tolist()
         for one in group.members:
@@ -231,7 +237,7 @@ class _Made:
     def finished(self) -> Iterator[tuple[Alternative, Found]]:
         """Figures of the group's members, when all replicates are there."""
         sampled = in_order(self.parts)
-        for one in self.group.members if self.group else ():
+        for one in self.group.members:
             figures = in_order(self.rows[one.label]), in_order(self.ages), in_order(self.hourly)
             yield one, Found(*figures, _density(sample_of(one.asked, self.seed, sampled), self.second))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from importlib import resources
 from itertools import groupby, pairwise
 from pathlib import Path
 from string import Formatter
@@ -16,7 +15,9 @@ import pandas as pd
 from clonesim.errors import ParameterError
 from clonesim.lun.space import hypervisor_of
 from clonesim.planning.density import Density
+from clonesim.planning.packaged_script import filled
 from clonesim.pool.placement import deal
+from clonesim.pool.run_files import write_whole
 from clonesim.scenario.model import Scenario
 
 COLUMNS: Final = ("name", "datastore", "host_group", "number")
@@ -35,7 +36,6 @@ _UNSAFE = re.compile(r"[*?\[\]`%/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\u
 _QUOTES = re.compile(r"['\u2018\u2019\u201a\u201b]")  # all of them end a text in PowerShell
 _FORMULA = ("=", "+", "-", "@")
 _SPEC = re.compile(r"(?:0[1-9]d|d)?")
-_PLACES = re.compile(r"'<([a-z ]+)>'")
 
 
 def assignments(
@@ -183,8 +183,7 @@ def emit_powercli(
         "snapshot": quoted(snapshot),
         "plan": ",\n".join(_parts(frame)),
     }
-    template = resources.files(__package__).joinpath(SCRIPT).read_text(encoding="utf-8")
-    return _written(path, _PLACES.sub(lambda place: values[place[1]], template), "utf-8-sig")
+    return _written(path, filled("", SCRIPT, values), "utf-8-sig")
 
 
 def quoted(text: str) -> str:
@@ -353,11 +352,8 @@ def _parts(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _written(path: Path, text: str, encoding: str) -> Path:
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding=encoding, newline="\n")
-        part.replace(path)
+        return write_whole(path, lambda part: part.write_text(text, encoding=encoding, newline="\n"))
     except (OSError, ValueError) as error:
         remedy = "Choose a file in a folder that exists and that you may write to."
         raise ParameterError("path", str(path), f"it cannot be written: {error}", remedy) from None
-    return path

@@ -12,6 +12,7 @@ from typing import Any, Self
 from clonesim import __version__
 from clonesim.errors import ParameterError
 from clonesim.planning.alternatives import Alternative
+from clonesim.pool.run_files import write_whole
 
 Figures = dict[str, float]
 
@@ -95,9 +96,8 @@ class Shelf:
         """Keep what was found of an alternative; a file is there as a whole or not at all."""
         path = self._path(one)
         if path is not None:
-            part = path.with_suffix(".part")
-            part.write_text(found.text(), encoding="utf-8")
-            part.replace(path)
+            text = found.text()
+            write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
     def _path(self, one: Alternative) -> Path | None:
         if self.folder is None:

@@ -172,7 +172,7 @@ class Phases:
         load = self.load(clones.size, hosts)
         load = _places(load, load.together)
         demand = self.sample.demand[0][first : first + int(HOUR_S // MINUTE_S)] * load.together // self.sample.clones
-        return Scene(Operations.of(growth), HOUR_S, load.answer(demand).mean_s)
+        return Scene(Operations.of(growth), HOUR_S, load.mean_s(demand))
 
     def _boot_storm(self, clones: Ints, hosts: int, habits: Habits, rng: np.random.Generator) -> Scene:
         """All clones of the LUN are powered on, before those of any other LUN."""
@@ -247,7 +247,7 @@ class Phases:
         minutes = int(np.ceil(work.end_s.max() / MINUTE_S))
         edges = MINUTE_S * np.arange(minutes + 1)
         done = np.clip((edges - start[:, None]) / (work.end_s - start)[:, None], 0.0, 1.0).sum(axis=0)
-        return _places(load, work.most).answer(self._work_of(np.diff(done))).mean_s
+        return _places(load, work.most).mean_s(self._work_of(np.diff(done)))
 
     def _work_of(self, boots: Floats) -> Ints:
         """Demand of so many boots in each minute; columns `DEMAND`."""

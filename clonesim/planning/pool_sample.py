@@ -203,9 +203,11 @@ class Part:
         for batch in batches:
             for clone, first, peak in _peaks(batch, days):
                 size[clone], start[clone] = where.allocated(peak), where.allocated(first)
-        demand = np.sum([_demand(batch) for batch in batches], axis=0)
+        demand = no_demand(days)
+        for batch in batches:
+            demand += _demand(batch)
         rng = generator(seed, one.number, POOL, "pool:worst-minute")
-        return cls(one.timeline, size, start, _steps(batches), demand, _worst(batches, days, rng))
+        return cls(one.timeline, size, start, _steps(batches), demand, _worst(batches, rng))
 
 
 def _demand(batch: Batch) -> Ints:
@@ -244,17 +246,20 @@ def _steps(batches: tuple[Batch, ...]) -> Steps:
     return Steps(time_s[order], clone[order], host[order])
 
 
-def _worst(batches: tuple[Batch, ...], days: int, rng: np.random.Generator) -> Worst:
+def _worst(batches: tuple[Batch, ...], rng: np.random.Generator) -> Worst:
     """Add up the batches in random orders, and look at the worst minute after each."""
     clones = np.zeros((DEALS, len(batches)), np.int64)
     found = np.zeros((DEALS, len(batches), len(DEMAND)), np.int64)
+    each = [_demand(batch) for batch in batches]
+    ios = [demand[:, READS] + demand[:, WRITES] for demand in each]
     for deal in range(DEALS):
-        total, count = no_demand(days), 0
-        for k, place in enumerate(rng.permutation(len(batches))):
-            total += _demand(batches[place])
-            count += len(batches[place].job.clones)
-            minute = int((total[:, READS] + total[:, WRITES]).argmax())
-            clones[deal, k], found[deal, k] = count, total[minute]
+        order = rng.permutation(len(batches))
+        clones[deal] = np.cumsum([len(batches[place].job.clones) for place in order])
+        total = np.zeros_like(ios[0])
+        for k, place in enumerate(order):
+            total += ios[place]
+            minute = int(total.argmax())
+            found[deal, k] = sum(each[one][minute] for one in order[: k + 1])
     return Worst(clones, found)
 
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from clonesim.pool.calendar import DAY_S
 from clonesim.pool.clones import AMOUNTS, Batch
-from clonesim.pool.power import RECOMPOSED, SET_BACK, Restarts
+from clonesim.pool.power import SET_BACK, Restarts
 from clonesim.pool.replicates import Replicate
-from clonesim.pool.strategies.catch_up import image_dates
-from clonesim.pool.strategies.layout import NEVER, OS, system_disk
+from clonesim.pool.strategies.layout import OS
 from clonesim.pool.strategies.resets import WORK, served
 from clonesim.scenario.model import Scenario
 
@@ -45,20 +44,19 @@ class Resets:
     last_s: dict[int, float]
 
     @classmethod
-    def of(cls, made: Scenario, one: Replicate) -> Self:
-        """Those of a replicate; `made` is what was simulated."""
-        when = system_disk(made).emptied if made.strategy else NEVER
+    def of(cls, one: Replicate) -> Self:
+        """Those of a replicate."""
         times, ages, sizes = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, np.int64)]
         last: dict[int, float] = {}
         for batch in one.batches:
             files = _os_files(batch)
             for clone in batch.job.clones:
-                resets = one.timeline.emptied(clone, when)
+                resets = one.timeline.set_back_s(clone)
                 if not resets.size:
                     continue
                 last[clone] = float(resets[-1])
                 times.append(resets)
-                ages.append(resets - image_dates(made, _recomposed(one, clone), resets))
+                ages.append(resets - one.timeline.images_s(clone, resets))
                 time_s, level = files[clone]
                 sizes.append(level[np.searchsorted(time_s, resets + HOUR_S, side="right") - 1])
         return cls(np.concatenate(times), np.concatenate(ages), np.concatenate(sizes), last)
@@ -71,13 +69,6 @@ def _os_files(batch: Batch) -> dict[int, tuple[Floats, Ints]]:
     edges = np.searchsorted(batch.clone[rows], [*batch.job.clones, batch.job.clones[-1] + 1])
     parts = zip(batch.job.clones, edges[:-1], edges[1:], strict=True)
     return {clone: (batch.time_s[rows[low:high]], np.cumsum(batch.size[rows[low:high]])) for clone, low, high in parts}
-
-
-def _recomposed(one: Replicate, clone: int) -> Floats:
-    restarts = one.timeline.restarts
-    own = restarts.take(slice(*np.searchsorted(restarts.clone, (clone, clone + 1))))
-    times: Floats = own.start_s[own.cause == RECOMPOSED]
-    return times
 
 
 def hourly_size(one: Replicate) -> Floats:

@@ -90,7 +90,7 @@ def storm_locks(sample: PoolSample, scenario: Scenario, load: ArrayLoad, storms:
         mine[rng.permutation(sample.clones)[: load.n]] = True
         locks = locks_of(scenario, sample.seed, replicate)
         demand = sample.demand[replicate][storm.minutes] * load.together // sample.clones
-        seconds = load.answer(demand).mean_s if storm.minutes.size else np.zeros(1)
+        seconds = load.mean_s(demand) if storm.minutes.size else np.zeros(1)
         found.append(
             virtual_waits(
                 storm.operations.take(mine[storm.operations.clone]),

@@ -16,9 +16,10 @@ from clonesim.pool.desktop import activity_of
 from clonesim.pool.luns import LunResult
 from clonesim.pool.power import RECOMPOSED
 from clonesim.pool.replicates import Replicate
-from clonesim.pool.space import space_of
+from clonesim.pool.space import second_image_bytes, space_of
 from clonesim.pool.strategies.course import Course
 from clonesim.pool.strategies.layout import LUN, OS, Disk, Layout
+from clonesim.pool.strategies.ram_cache import overflowing
 from clonesim.pool.strategies.sizes import SIZES, PoolSizes
 from clonesim.pool.strategies.streams import share_bytes_of_pool
 from clonesim.scenario.model import Scenario
@@ -165,17 +166,13 @@ def _tiers(made: Scenario, asked: Scenario, layout: Layout, sizes: PoolSizes, on
 
 def _second_images(made: Scenario, one: Replicate) -> int:
     """What a datastore for base images alone holds besides while clones are recomposed. [B]"""
-    choice = made.chosen("recompose")
-    if choice is None or not made.luns.replica_lun or not (one.timeline.restarts.cause == RECOMPOSED).any():
-        return 0
-    return (int(choice.value("replicas")) - 1) * int(backing(made.luns.backing).allocated(made.guest.used))
+    happens = made.luns.replica_lun and bool((one.timeline.restarts.cause == RECOMPOSED).any())
+    return second_image_bytes(made) if happens else 0
 
 
 def _tier(made: Scenario, place: int, disk: Disk) -> str:
     """Tier of a disk; the file behind a cache in memory is a cache itself."""
-    mcs = made.chosen("mcs")
-    cached = made.chosen("provisioned-streaming") or (mcs and mcs.value("ram"))
-    return "cache" if place == OS and cached else disk.tier
+    return "cache" if place == OS and overflowing(made) else disk.tier
 
 
 def outage_day(made: Scenario, asked: Scenario, sizes: PoolSizes, on_lun: NDArray[np.integer]) -> float:

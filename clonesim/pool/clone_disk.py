@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from clonesim.delta import Delta
 from clonesim.delta.formats import DISCARDS
-from clonesim.delta.reclaim_kernel import clear_runs
 from clonesim.guest import Volume
 from clonesim.guest.presence import DAY_S
 from clonesim.ops import OPS_DTYPE, FileOp, Requests
 from clonesim.pool.account_kernel import RELEASED, account
+from clonesim.pool.strategies.kinds import free_ranges
 from clonesim.pool.strategies.layout import DISCARD, ZERO, Reclaim
 from clonesim.pool.strategies.ram_cache import RamCache
 from clonesim.scenario import catalog
@@ -70,20 +70,24 @@ class CloneDisk:
         self._nothing = np.zeros((1, 3), np.int64), np.zeros((1, 5), np.int64)
         self._start()
 
-    def begin(self) -> None:
-        """Set everything back for the next clone."""
+    def begin(self, ops: NDArray[np.void] | None = None) -> None:
+        """Set everything back for the next clone; all that it will do is checked here if it is given."""
         self._set_back()
         self._start()
+        if ops is not None:
+            self.volume.check_ops(ops)
+            self._checked = True
 
     def _start(self) -> None:
-        self._written = self._passed = 0
+        self._checked = False
+        self._written = self._passed = self._noted = 0
         self._steps: list[tuple[Floats, Ints]] = []
         self._from(0.0)
 
     def apply(self, ops: NDArray[np.void], by_source: Ints, demand: Ints) -> int:
         """Run operations; adds bytes by source and I/Os by minute, and returns what was left out."""
         self._by_source, self._demand = by_source, demand
-        return self.volume.apply(ops, skip_refused=True) if ops.size else 0
+        return self.volume.apply(ops, skip_refused=True, checked=self._checked) if ops.size else 0
 
     def empty(self, time_s: float) -> None:
         """Set volume and file back to the image, at a time; what is still being written then counts before it."""
@@ -241,10 +245,11 @@ class CloneDisk:
         grown = np.diff(size, prepend=self._base)
         moved = grown != 0
         when_s, grown = np.minimum(when_s[moved], latest_s), grown[moved]
-        first = self._base + self.start_bytes - sum(int(part.sum()) for _, part in self._steps)
+        first = self._base + self.start_bytes - self._noted
         if first or not self._steps:
             when_s, grown = np.append(self._since, when_s), np.append(np.int64(first), grown)
         self._steps.append((when_s, grown))
+        self._noted += int(grown.sum())
 
     def _with_ends(self, when_s: Floats, size: Ints, until_s: float) -> tuple[Floats, Ints]:
         """Sizes at growth steps and at ends of days, in order of time: what discards gave back is seen there."""
@@ -270,15 +275,8 @@ class CloneDisk:
         nobody, aside = self._nothing
         if asked:
             account(requests.time_s, requests.op, requests.length, source, fresh, grain, self._by_source, aside)
-        below = self._overflow.cache.put(requests)
-        self._overflow.file.apply(below)
+        below = self._overflow.cache.take(requests)[0]
+        self._overflow.file.take(below)
         none = np.zeros(len(below), np.int64)
         if asked:
             account(below.time_s, below.op, below.length, none, none, grain, nobody, self._demand)
-
-
-def free_ranges(volume: Volume) -> Ints:
-    """Byte ranges of the disk that a volume does not use, in order; (n, 2) array of start and end. [B]"""
-    runs = clear_runs(volume.bitmap_words, volume.clusters)
-    found: Ints = int(volume.settings.values["partition_offset"]) + runs * volume.cluster_size
-    return found

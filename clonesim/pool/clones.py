@@ -21,7 +21,7 @@ from clonesim.pool.strategies.streams import has_traffic, streams_of
 from clonesim.pool.timeline import Timeline
 from clonesim.scenario.model import Scenario
 
-__all__ = ["AMOUNTS", "DEMAND", "GROWTH", "Batch", "Desktop", "Job", "activity_of", "no_demand", "run_job"]
+__all__ = ["AMOUNTS", "DEMAND", "GROWTH", "Batch", "Desktop", "Job", "activity_of", "forget", "no_demand", "run_job"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -188,9 +188,8 @@ def plan_of(activity: Activity, timeline: Timeline, clone: int, first_file: int)
     horizon_s, events = timeline.calendar.horizon_s, timeline.events(clone)
     plan = activity.plan(timeline.presence(clone), events, stream, horizon_s, first_file)
     again = partial(_stream, timeline.seed, timeline.replicate, clone, again="again:")
-    boots_s, images_s = timeline.catch_up_boots(clone), timeline.images_s(clone)
-    known = since_image(timeline.before, events)
-    return with_catch_up(plan, activity, known, boots_s, images_s, again, horizon_s)
+    boots_s, known = timeline.catch_up_boots(clone), since_image(timeline.before, events)
+    return with_catch_up(plan, activity, known, boots_s, timeline.images_s(clone, boots_s), again, horizon_s)
 
 
 def _stream(seed: int, replicate: int, clone: int, source: str, again: str = "") -> np.random.Generator:
@@ -224,3 +223,9 @@ def timeline(scenario: Scenario, seed: int, replicate: int, decided: tuple[Decis
 def desktop(scenario: Scenario, seed: int) -> Desktop:
     """Machine of a scenario, kept in this process for the next job."""
     return _desktop_of(_key(scenario), seed)
+
+
+def forget() -> None:
+    """Drop the timelines and machines that are kept: of many different pools nobody needs them again."""
+    _timeline_of.cache_clear()
+    _desktop_of.cache_clear()

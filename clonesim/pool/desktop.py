@@ -25,7 +25,7 @@ from clonesim.pool.account_kernel import DELTA_READS, READ_BYTES, READS, WRITE_B
 from clonesim.pool.clone_disk import CloneDisk, Overflow
 from clonesim.pool.strategies.kinds import full_disk, full_disk_of
 from clonesim.pool.strategies.layout import AWAY, LUN, OS, SHARE, Disk, Layout, Turns, effective
-from clonesim.pool.strategies.ram_cache import RamCache
+from clonesim.pool.strategies.ram_cache import RamCache, overflowing
 from clonesim.pool.strategies.resets import floor_bytes
 from clonesim.scenario.model import Scenario
 
@@ -215,7 +215,7 @@ class Desktop:
         disk, rule = self.disks[place], self.layout.disks[place].reclaim
         days = len(growth)
         shares = np.stack([np.ones(days), np.zeros(days)])
-        disk.begin()
+        disk.begin(ops)
         for day, pieces in enumerate(_pieces(ops["time_s"], days, turns)):
             if place == OS and self._image:
                 shares[:, day] = disk.held_share, disk.memory_share
@@ -310,11 +310,10 @@ def _volume(scenario: Scenario, size: int) -> Volume:
 def _first_disk(scenario: Scenario, volume: Volume) -> CloneDisk:
     """The system disk: a delta, a whole disk, or a file behind a cache in memory."""
     start = scenario.guest.start.delta + floor_bytes(scenario)
-    streamed, mcs = scenario.chosen("provisioned-streaming"), scenario.chosen("mcs")
-    cached = streamed or mcs
+    cached, streamed = overflowing(scenario), scenario.chosen("provisioned-streaming")
     if whole := full_disk_of(scenario, volume):
         return CloneDisk(volume, whole, 0)
-    if cached is None or (mcs and not mcs.value("ram")):
+    if cached is None:
         return CloneDisk(volume, volume.snapshot(scenario.delta.format, **scenario.delta.parameters), start)
     size, ram, block = scenario.guest.disk, int(cached.value("ram")), int(cached.value("block"))
     if streamed:

@@ -71,6 +71,10 @@ class Restarts:
         """Some of them."""
         return type(self)(*(getattr(self, name)[rows] for name in self.__slots__))
 
+    def of_clone(self, clone: int) -> Self:
+        """Those of one clone, once they are `settled`."""
+        return self.take(slice(*np.searchsorted(self.clone, (clone, clone + 1))))
+
     def settled(self, horizon_s: float) -> Self:
         """In order of clone and time, without those that do not happen.
 

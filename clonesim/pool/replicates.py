@@ -97,6 +97,24 @@ def replicates_of(
             yield _settled(scenario, one, executor) if decides else one
 
 
+def settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> Replicate:
+    """A replicate of a scenario, made of one that was simulated without its rebalances.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With rebalances, or as it was simulated.
+    one : Replicate
+        What came out without them.
+    executor : Executor or None
+        Where clones are simulated that are moved.
+    """
+    if one.batches[0].job.scenario == scenario:
+        return one
+    one = replace(one, timeline=Timeline.of(scenario, one.timeline.seed, one.number))
+    return _settled(scenario, one, executor) if waits_for_sizes(scenario) else one
+
+
 def _settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> Replicate:
     """Simulate again, round by round, the clones that something was decided on, until nothing is left to decide."""
     decided: tuple[Decision, ...] = ()
@@ -105,7 +123,7 @@ def _settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> R
         line = Timeline.of(scenario, one.timeline.seed, one.number, decided)
         batches = list(one.batches)
         again = [k for k, batch in enumerate(batches) if any(_changed(one.timeline, line, c) for c in batch.job.clones)]
-        jobs = [replace(batches[k].job, decided=decided) for k in again]
+        jobs = [replace(batches[k].job, scenario=scenario, decided=decided) for k in again]
         for k, batch in results(executor, run_job, jobs):
             batches[again[k]] = batch
         one = Replicate(one.number, line, tuple(batches))
@@ -114,9 +132,7 @@ def _settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> R
 
 def _changed(before: Timeline, after: Timeline, clone: int) -> bool:
     """Whether a clone is restarted at other times, or lies elsewhere."""
-    one, other = (
-        line.restarts.take(slice(*np.searchsorted(line.restarts.clone, (clone, clone + 1)))) for line in (before, after)
-    )
+    one, other = (line.restarts.of_clone(clone) for line in (before, after))
     same = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in RESTARTED)
     moves = zip(before.moves(clone), after.moves(clone), strict=True)
     return not (same and all(np.array_equal(was, is_now) for was, is_now in moves))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,25 +43,32 @@ def save_run(
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, frame in tables.items():
-        path = folder / f"{name}.{table_format}"
-        part = folder / f".{path.name}.part"
         if table_format == "csv":
-            frame.to_csv(part, index=False, lineterminator="\n")
+            write = partial(frame.to_csv, index=False, lineterminator="\n")
         else:
-            frame.to_parquet(part, index=False)
-        part.replace(path)
-        paths.append(path)
+            write = partial(frame.to_parquet, index=False)
+        paths.append(write_whole(folder / f"{name}.{table_format}", write))
     record = {
         "parameters": dict(parameters),
         "summary": dict(summary),
         "tables": [path.name for path in paths],
-        "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        "versions": versions(),
     }
-    path = folder / "run.json"
-    part = folder / ".run.json.part"
-    part.write_text(to_json(record), encoding="utf-8")
+    text = to_json(record)
+    return [*paths, write_whole(folder / "run.json", lambda part: part.write_text(text, encoding="utf-8"))]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result rests on."""
+    return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Let a file be written beside its place, then move it there: it is there as a whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    write(part)
     part.replace(path)
-    return [*paths, path]
+    return path
 
 
 def to_json(value: Any) -> str:

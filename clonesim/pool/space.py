@@ -36,12 +36,20 @@ def space_of(scenario: Scenario, clones: int) -> FixedSpace:
     )
 
 
+def second_image_bytes(scenario: Scenario) -> int:
+    """What is needed besides, wherever base images lie, while clones are recomposed. [B]"""
+    choice = scenario.chosen("recompose")
+    if choice is None:
+        return 0
+    return (int(choice.value("replicas")) - 1) * int(backing(scenario.luns.backing).allocated(scenario.guest.used))
+
+
 def second_images(scenario: Scenario, timeline: Timeline, lun: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Base images that lie on a LUN only while its clones are recomposed: when they come and go. [s, B]
 
     The new one is there from the first clone's turn on, the old one until the last clone is up again.
     """
-    choice, guest = scenario.chosen("recompose"), scenario.guest
+    choice = scenario.chosen("recompose")
     none = np.zeros(0), np.zeros(0, np.int64)
     if choice is None or scenario.luns.replica_lun or scenario.chosen("provisioned-streaming"):
         return none
@@ -49,7 +57,7 @@ def second_images(scenario: Scenario, timeline: Timeline, lun: int) -> tuple[NDA
     mine = renewed.take(timeline.lun_at(renewed.clone, renewed.start_s) == lun)
     turns = turns_s(float(choice.value("every")), float(choice.value("at")), timeline.calendar)
     turn = np.searchsorted(turns, mine.down_s, side="right")
-    size = (int(choice.value("replicas")) - 1) * int(backing(scenario.luns.backing).allocated(guest.used))
+    size = second_image_bytes(scenario)
     times, sizes = [], []
     for k in np.unique(turn):
         first, last = mine.start_s[turn == k].min(), mine.up_s[turn == k].max()

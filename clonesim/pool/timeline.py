@@ -99,7 +99,6 @@ class Timeline:
     _rows: NDArray[np.int64]  # admitted sessions in order of clone and time
     _first_row: NDArray[np.int64]  # (clones + 1,) where each clone's rows begin
     _first_logon: NDArray[np.bool_]  # in the order of _rows
-    _in_guest: bool  # whether clones restart inside
     _scenario: Scenario
     _moved: tuple[NDArray[np.int64], Times, NDArray[np.int64]]  # clones, when and where to, in order of clone and time
 
@@ -156,7 +155,6 @@ class Timeline:
             _rows=rows,
             _first_row=np.searchsorted(got[rows], np.arange(pool.clones + 1)).astype(np.int64),
             _first_logon=first_logon,
-            _in_guest=scenario.storms.restart == "guest",
             _scenario=scenario,
             _moved=(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)),
         )
@@ -189,10 +187,10 @@ class Timeline:
 
         The next logon of each user after it was set back is a first one again, unless profiles survive.
         """
-        presence, when = self._present(clone), self._set_back_when
-        if when == NEVER or not loses_profiles(self._scenario):
+        presence = self._present(clone)
+        if not loses_profiles(self._scenario):
             return presence
-        return after_resets(presence, self.emptied(clone, when))
+        return after_resets(presence, self.set_back_s(clone))
 
     def _present(self, clone: int) -> Presence:
         """Boots and sessions of one clone.
@@ -203,7 +201,7 @@ class Timeline:
         mine = slice(self._first_row[clone], self._first_row[clone + 1])
         rows = self._rows[mine]
         start, end, user = self.sessions.start_s[rows], self.sessions.end_s[rows], self.sessions.user[rows]
-        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        own = self.restarts.of_clone(clone)
         boots = self._boots(clone, start, end) if self._in_guest else np.zeros(0)
         presence = Presence(
             boots_s=boots,
@@ -220,6 +218,15 @@ class Timeline:
         return interrupted(presence, own.down_s, own.up_s, boots[boots < self.calendar.horizon_s])
 
     @property
+    def _in_guest(self) -> bool:
+        """Whether clones restart inside."""
+        return self._scenario.storms.restart == "guest"
+
+    def set_back_s(self, clone: int) -> Times:
+        """Times at which a clone's system disk is set back, whatever the reason. [s]"""
+        return self.emptied(clone, self._set_back_when)
+
+    @property
     def _set_back_when(self) -> str:
         """When system disks are set back, as `emptied` takes it."""
         return system_disk(self._scenario).emptied if self._scenario.strategy else NEVER
@@ -234,7 +241,7 @@ class Timeline:
             return self._present(clone).boots_s[1:]
         if when == NEVER or not self.restarts.clone.size:
             return np.zeros(0)
-        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        own = self.restarts.of_clone(clone)
         causes = SET_BACK if when == REFRESH else (*SET_BACK, CYCLED, FAILED)
         happens = np.isin(own.cause, causes) & (own.start_s < np.minimum(own.up_s, self.calendar.horizon_s))
         times: Times = own.start_s[happens]
@@ -255,15 +262,15 @@ class Timeline:
             return np.zeros(0)
         if when == BOOT:
             return self.emptied(clone, BOOT)
-        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
+        own = self.restarts.of_clone(clone)
         happens = np.isin(own.cause, SET_BACK) & own.booted & (own.boot_s < self.calendar.horizon_s)
         boots: Times = own.boot_s[happens]
         return boots
 
-    def images_s(self, clone: int) -> Times:
-        """Date of the image that the clone has at each of these boots; before the start if negative. [s]"""
-        own = self.restarts.take(slice(*np.searchsorted(self.restarts.clone, (clone, clone + 1))))
-        return image_dates(self._scenario, own.start_s[own.cause == RECOMPOSED], self.catch_up_boots(clone))
+    def images_s(self, clone: int, times_s: Times) -> Times:
+        """Date of the image that a clone has at some times; before the start if negative. [s]"""
+        own = self.restarts.of_clone(clone)
+        return image_dates(self._scenario, own.start_s[own.cause == RECOMPOSED], times_s)
 
     def lun_at(self, clone: ArrayLike, time_s: ArrayLike, before: bool = False) -> NDArray[np.int32]:
         """LUN of clones at some times; where one moves at that very time, the new one, or the old one if `before`."""

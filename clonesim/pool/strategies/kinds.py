@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clonesim.delta import Delta
 from clonesim.delta import law_kernel as k
+from clonesim.delta.reclaim_kernel import clear_runs
 from clonesim.errors import ParameterError, nearest
 from clonesim.guest import Volume
 from clonesim.guest.presence import DAY_S
@@ -150,9 +151,18 @@ def full_clone_steps(
 
 def used_ranges(volume: Volume) -> Ints:
     """Byte ranges of the disk that a volume uses, in order; (n, 2) array of start and end. [B]"""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], volume.bitmap, [False]])))
-    offset = int(volume.settings.values["partition_offset"])
-    found: Ints = offset + edges.reshape(-1, 2).astype(np.int64) * volume.cluster_size
+    return _ranges(volume, ~volume.bitmap_words)
+
+
+def free_ranges(volume: Volume) -> Ints:
+    """Byte ranges of the disk that a volume does not use, in order; (n, 2) array of start and end. [B]"""
+    return _ranges(volume, volume.bitmap_words)
+
+
+def _ranges(volume: Volume, words: Ints) -> Ints:
+    """Where the bits of words are clear, a bit a cluster."""
+    runs = clear_runs(words, volume.clusters)
+    found: Ints = int(volume.settings.values["partition_offset"]) + runs * volume.cluster_size
     return found
 
 

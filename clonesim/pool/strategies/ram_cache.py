@@ -16,9 +16,9 @@ from clonesim.units import format_size
 
 if TYPE_CHECKING:
     from clonesim.scenario.model import Scenario
+    from clonesim.scenario.strategy import Choice
 
 PAGE: Final = 1 << k.PAGE_SHIFT
-CACHED: Final = ("provisioned-streaming", "mcs")  # strategies that have such a cache
 ROOM: Final = 1024  # rows for results to begin with
 
 Ints = NDArray[np.int64]
@@ -123,6 +123,11 @@ class RamCache:
         bad = int(first_bad(op, offset, length, self.capacity))
         if bad >= 0:
             raise _refused(bad, int(op[bad]), (int(offset[bad]), int(length[bad])), self.capacity)
+        return self.take(Requests(requests.time_s, op, offset, length))
+
+    def take(self, requests: Requests) -> tuple[Requests, Ints]:
+        """Take requests in as `put_from` does, but unchecked: those that a volume of ours made."""
+        op, offset, length = requests.op, requests.offset, requests.length
         if not self._p[k.P_SLOTS]:
             return requests, np.arange(op.size, dtype=np.int64)
         out = np.empty((k.RESULTS, max(ROOM, op.size)), np.int64)
@@ -135,7 +140,7 @@ class RamCache:
             if done == op.size:
                 break
             out = np.hstack([out, np.empty_like(out)])
-        rows, kind, place, size = out[:, :count].copy()
+        rows, kind, place, size = out[:, :count]
         return Requests(requests.time_s[rows], kind.astype(np.uint8), place, size), rows
 
     def clear(self) -> None:
@@ -159,13 +164,18 @@ class RamCache:
         return f"RamCache({format_size(self.capacity)!r}: {held} held in blocks of {format_size(self.block)})"
 
 
+def overflowing(scenario: Scenario) -> Choice | None:
+    """Strategy whose cache in memory overflows to the system disk's file, or None; streaming has one without memory."""
+    mcs = scenario.chosen("mcs")
+    return scenario.chosen("provisioned-streaming") or (mcs if mcs and mcs.value("ram") else None)
+
+
 def ram_cache_of(scenario: Scenario) -> RamCache | None:
     """Cache before the system disk of a scenario's clones, or None where no strategy brings memory for one."""
-    for name in CACHED:
-        choice = scenario.chosen(name)
-        if choice is not None and choice.value("ram"):
-            return RamCache(scenario.guest.disk, int(choice.value("ram")), int(choice.value("block")))
-    return None
+    choice = overflowing(scenario)
+    if choice is None or not choice.value("ram"):
+        return None
+    return RamCache(scenario.guest.disk, int(choice.value("ram")), int(choice.value("block")))
 
 
 def _check(capacity: int, ram: int, block: int) -> None:
