@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 WARM := $(VENV)/compiled
 
-.PHONY: setup demo test lint types unit bench kernels catalog clean
+.PHONY: setup demo test lint types unit bench fuzz kernels catalog clean
 
 setup: $(STAMP) $(WARM)
 
@@ -46,6 +46,9 @@ bench: setup
 	$(BIN)/python benchmarks/bench_readers.py
 	$(BIN)/python benchmarks/bench_startup.py
 	$(BIN)/python benchmarks/bench_compare.py
+
+fuzz: setup  ## nightly: 200,000 mutated inputs for every reader, some two hours
+	$(BIN)/python tests/long_fuzz.py
 
 kernels:  ## after editing a kernel: make every cached kernel new
 	$(PYTHON) tools/stamp_kernels.py

@@ -1,4 +1,4 @@
-"""Speed of reading what users have: inventories, listings and disk images.
+"""Speed of reading what users have: inventories, listings, counters and disk images.
 
 Run `python benchmarks/bench_readers.py`. It writes inputs of scale from random rows (a fixed seed) to a temporary
 folder, reads each one several times in a fresh process and prints the median time, by the clock and by processor time
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from clonesim.ingest.esxtop import read_counters
 from clonesim.ingest.images import read_image
 from clonesim.ingest.inventory import read_inventory
 from clonesim.ingest.listing import read_listing
@@ -134,11 +135,27 @@ def write_cowd(folder: Path, rows: int) -> Path:
     return path
 
 
+def write_esxtop(folder: Path, rows: int) -> Path:
+    """Samples of `esxtop -b`: 64 devices among 40,000 columns of other things."""
+    path = folder / "esxtop.csv"
+    texts = ("Commands/sec", "Conflicts/sec", "Reserves/sec", "ATS", "ATS Failed", "Average Kernel MilliSec/Command")
+    names = [rf"\\esx\Vcpu({place}:vm:{place})\% Used" for place in range(40_000)]
+    names += [rf"\\esx\Physical Disk SCSI Device(naa.{lun:032x})\{text}" for lun in range(64) for text in texts]
+    tail = ',"0.00"' * 40_000 + "".join(f',"{place % 97}.25"' for place in range(64 * len(texts)))
+    with path.open("w") as file:
+        file.write(",".join(['"(PDH-CSV 4.0) (UTC)(0)"', *(f'"{name}"' for name in names)]) + "\n")
+        for row in range(rows):
+            hour, minute, second = row * 5 // 3600, row * 5 // 60 % 60, row * 5 % 60
+            file.write(f'"05/13/2026 {hour:02d}:{minute:02d}:{second:02d}"{tail}\n')
+    return path
+
+
 # name -> rows, how to write, how to read, limit and its unit ("s" or "MB/s")
 CASES: dict[str, tuple[int, Callable[[Path, int], Path], Callable[[Path], Any], float, str]] = {
     "rvtools-xlsx": (60_000, write_workbook, read_inventory, 20.0, "s"),
     "rvtools-csv": (60_000, write_inventory_csv, read_inventory, 100.0, "MB/s"),
     "sizes-csv": (3_000_000, write_sizes, read_listing, 100.0, "MB/s"),
+    "esxtop": (1_000, write_esxtop, read_counters, 100.0, "MB/s"),
     "ls": (300_000, write_ls, read_listing, 0.0, "MB/s"),
     "ntfs-80-gib": (20 * 2**20, write_volume, lambda path: read_image(path).bitmap, 2.0, "s"),
     "cowd-grains": (16 * 2**20, write_cowd, lambda path: read_image(path).grains, 2.0, "s"),

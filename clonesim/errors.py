@@ -23,6 +23,14 @@ class WorkerError(ClonesimError):
     """A process that did a part of the work ended before its time."""
 
 
+LONGEST_SHOWN = 400  # characters of a value in a message
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
+
+
 def _made_anew(kind: type[ClonesimError], args: tuple[Any, ...], values: dict[str, Any]) -> ClonesimError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(values)
@@ -34,7 +42,7 @@ class ParameterError(ClonesimError, ValueError):
 
     def __init__(self, name: str, value: object, allowed: str, remedy: str = "") -> None:
         self.name, self.value, self.allowed, self.remedy = name, value, allowed, remedy
-        super().__init__(f"{name}={value!r}: {allowed}.{' ' + remedy if remedy else ''}")
+        super().__init__(f"{name}={_shown(value)}: {allowed}.{' ' + remedy if remedy else ''}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,7 @@ class TraceError(ClonesimError, ValueError):
     ) -> None:
         self.path, self.line, self.field, self.value = str(path), line, field, value
         where = f"{path}" if line is None else f"{path}, line {line}"
-        what = f", {field}={value!r}" if field else ""
+        what = f", {field}={_shown(value)}" if field else ""
         super().__init__(f"{where}{what}: {problem}. {remedy}")
 
 
@@ -143,7 +151,7 @@ class InventoryError(ClonesimError, ValueError):
     ) -> None:
         self.path, self.sheet, self.row, self.column, self.value = str(path), sheet, row, column, value
         where = [str(path), *([f"sheet {sheet}"] if sheet else []), *([] if row is None else [f"row {row}"])]
-        what = f", {column}={value!r}" if column else ""
+        what = f", {column}={_shown(value)}" if column else ""
         super().__init__(f"{', '.join(where)}{what}: {problem}. {remedy}")
 
 
@@ -152,7 +160,7 @@ class ProbeError(ClonesimError, ValueError):
 
     def __init__(self, path: str | Path, field: str, value: object, allowed: str, remedy: str) -> None:
         self.path, self.field, self.value = str(path), field, value
-        super().__init__(f"{path}, {field}={value!r}: {allowed}. {remedy}")
+        super().__init__(f"{path}, {field}={_shown(value)}: {allowed}. {remedy}")
 
 
 def nearest(value: object, names: Iterable[object]) -> str:

@@ -20,8 +20,9 @@ LAYERS = [  # from the ground up; a module may import from its own layer and fro
     {"lun"},
     {"pool"},
     {"planning"},
-    {"words", "strategy_words", "sensitivity_words"},
+    {"words", "strategy_words", "sensitivity_words", "pool_words"},
     {"plots", "report", "console"},
+    {"app"},
     {"cli"},
     {"__main__"},
 ]

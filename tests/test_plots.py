@@ -55,7 +55,7 @@ def test_policies(ax):
     assert [bar.get_width() for bar in ax.patches] == [2, 5]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
     assert lines(ax)["guest use: end minus start"].tolist() == [[1, 0], [0, 1]]
-    assert ax.get_xlabel() == "Size [GiB]"
+    assert ax.get_xlabel() == "Size"
     assert "3 rounds" in ax.get_title()
     assert {"2.00", "5.00", "20 GiB volume"} <= set(texts(ax))
 
@@ -94,7 +94,7 @@ def test_growth_with_the_sum_on_the_right(ax):
     assert lines(ax)["mean of the clones"].tolist() == [[1, 1], [2, 2], [3, 4]]
     assert ax.get_xlabel() == "Time [h]"
     right = ax.child_axes[0]
-    assert right.get_ylabel() == "Sum of all 8 clones, read at the mean [GiB]"
+    assert right.get_ylabel() == "Sum of all 8 clones, read at the mean"
     ax.figure.canvas.draw()
     assert right.get_ylim() == pytest.approx(8 * np.array(ax.get_ylim()))
     band = ax.collections[0].get_paths()[0].vertices

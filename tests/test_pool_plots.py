@@ -52,7 +52,7 @@ def test_growth_fan(ax, growth):
     assert drawn["guest use since day 1, median: 2.00"].tolist() == [[1, 0], [2, 2]]
     band = {tuple(v) for v in ax.collections[0].get_paths()[0].vertices}
     assert band >= {(1.0, 2.0), (1.0, 20.0), (2.0, 4.0), (2.0, 40.0)}
-    assert "21 clones. All 21 deltas together at the end: 0.45 TiB, mean 22.00 GiB." in caption(ax)
+    assert "21 clones. All 21 deltas together at the end: 462 GiB, mean 22.00 GiB." in caption(ax)
     assert not any("down" in label for label in legend(ax))
 
 

@@ -4,10 +4,9 @@ No PowerShell runs here; where one is installed it parses the scripts too.
 """
 
 import re
-import shutil
-import subprocess
 
 import pytest
+from script_tools import check_brackets, code_of, parse
 
 import clonesim.cli.probe  # noqa: F401 (registers its commands)
 from clonesim.cli import main
@@ -16,49 +15,11 @@ from clonesim.planning.probe_pattern import BASE, PARTS, PATTERN, PREPARE, VERBS
 from clonesim.planning.probe_script import probe_script, write_probe_script
 
 FORMS = (False, True)
-CLOSES = {")": "(", "]": "[", "}": "{"}
-
-
-def code_of(text):
-    """The script without comments, and without what stands in texts; an AssertionError where one does not end."""
-    kept, at = [], 0
-    forms = [
-        (r"<#", r"#>"),
-        (r"#", r"(?=\n)|\Z"),
-        (r"@'\n", r"\n'@"),
-        (r"'", r"'(?!')"),
-        (r'"', r'(?<!`)"(?!")'),
-    ]
-    while at < len(text):
-        for start, end in forms:
-            if found := re.compile(start).match(text, at):
-                inside = found.end()
-                while True:
-                    stop = re.compile(end).search(text, inside)
-                    assert stop, f"never ends: {text[at : at + 60]!r}"
-                    doubled = start in "'\"" and text[stop.start() - 1] == start and stop.start() - 1 >= found.end()
-                    if not doubled or text[found.end() : stop.start()].count(start) % 2 == 0:
-                        break
-                    inside = stop.end()
-                kept.append("''" if start not in ("<#", "#") else "")
-                at = stop.end()
-                break
-        else:
-            kept.append(text[at])
-            at += 1
-    return "".join(kept)
 
 
 @pytest.mark.parametrize("alone", FORMS)
 def test_brackets_balance(alone):
-    code, open_ = code_of(probe_script(alone)), []
-    for number, letter in enumerate(code):
-        if letter in "([{":
-            open_.append(letter)
-        elif letter in CLOSES:
-            assert open_, code[:number][-80:]
-            assert open_.pop() == CLOSES[letter], code[:number][-80:]
-    assert not open_
+    check_brackets(probe_script(alone))
 
 
 def test_the_reader_of_brackets_sees_mistakes():
@@ -156,13 +117,4 @@ def test_command_line(tmp_path, capsys):
 
 @pytest.mark.parametrize("alone", FORMS)
 def test_powershell_parses_it(tmp_path, alone):
-    program = shutil.which("pwsh") or shutil.which("powershell")
-    if not program:
-        pytest.skip("no PowerShell is installed, so nothing here can parse its scripts")
-    path = write_probe_script(tmp_path / "probe.ps1", alone)
-    check = (
-        "$e = $null; [void] [Management.Automation.Language.Parser]::ParseFile"
-        f"('{path}', [ref] $null, [ref] $e); $e | ForEach-Object {{ $_.ToString() }}; exit $e.Count"
-    )
-    done = subprocess.run([program, "-NoProfile", "-Command", check], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout
+    parse(write_probe_script(tmp_path / "probe.ps1", alone))

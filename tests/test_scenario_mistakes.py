@@ -19,7 +19,7 @@ MISTAKES = [
     (W11, {'guest.disk': 1.5}, ["guest.disk=1.5: a size is a whole number with B, KiB, MiB, GiB or TiB, or an integer of bytes. Write for example '16 MiB'."]),
     (W11, {'guest.dsk': '64 GiB'}, ["guest.dsk='64 GiB': guest has name, os, disk, used, memory, page_file, hibernation, policy, discards, cluster_size, servicing, start. Did you mean 'disk'?"]),
     (W11, {'guest': 3}, ['guest=3: a table is needed. Write [guest] and lines of key = value.']),
-    (W11, {'gest.disk': '64 GiB'}, ["gest={'disk': '64 GiB'}: a scenario has pool, users, guest, workload, delta, luns, array, hosts, storms, platform, strategy. Did you mean 'guest'?"]),
+    (W11, {'gest.disk': '64 GiB'}, ["gest={'disk': '64 GiB'}: a scenario has pool, users, guest, workload, delta, luns, array, hosts, storms, platform, strategy, marks. Did you mean 'guest'?"]),
     (W11, {'guest.name': 'windows-12'}, ["guest.name='windows-12': allowed are windows-xp, windows-7, windows-10, windows-11, windows-server. Did you mean 'windows-11'?"]),
     (W11, {'guest.os': 'windows-8'}, ["guest.os='windows-8': allowed are windows-xp, windows-7, windows-10, windows-11. Did you mean 'windows-7'?"]),
     (W11, {'guest.used': '70 GiB'}, ["guest.used='70 GiB': at most 60 GiB of the disk's 64 GiB can be in use. Lower guest.used, or set guest.disk to '74 GiB' or more."]),

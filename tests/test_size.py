@@ -201,7 +201,7 @@ class TestSize:
     def test_four_of_seven_is_no_matter_of_space(self, whole: Size) -> None:
         """Eight clones are dealt out evenly; it was the number of clones that asked for a second datastore."""
         assert whole.binding == "clones"
-        assert repr(whole) == "<Size: 2 datastores of 0.01 TiB with 4 clones each, 6 disks, 2 hosts>"
+        assert repr(whole) == "<Size: 2 datastores of 0.01 TiB with 4 clones each, 6 disks, 2 hosts, unmeasured>"
 
     def test_where_space_asks_for_more_datastores_it_binds(self) -> None:
         scenario = pool(clones=8, luns={"size": "10 GiB"})

@@ -286,7 +286,7 @@ class TestTiers:
         assert names[-1] == "refresh"
         assert names[0] == "disposable-disk"
         assert "linked-clone (base)" in names
-        assert {"4 (-60 %)", "10", "12 (+20 %)", "9.90 (-1 %)"} <= set(texts(ax))
+        assert {"4 GiB (-60 %)", "10 GiB", "12 GiB (+20 %)", "9.90 GiB (-1 %)"} <= set(texts(ax))
 
     @pytest.mark.parametrize("many", [2, 17, 25])
     def test_names_have_room(self, many):

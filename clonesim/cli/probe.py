@@ -20,11 +20,16 @@ def script(
     self_contained: Annotated[
         bool, typer.Option("--self-contained", help="The form that needs no hypervisor: inside one VHD file.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the PowerShell script that measures."""
     from clonesim.planning.probe_script import write_probe_script
 
-    print_saved([write_probe_script(out, self_contained)])
+    written = write_probe_script(out, self_contained)
+    if as_json:
+        print_json({"script": str(written), "self_contained": self_contained})
+        return
+    print_saved([written])
 
 
 @probe.command(epilog=example("clonesim probe fit clonesim-probe.json --delta sizes.csv"))

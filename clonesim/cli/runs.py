@@ -20,26 +20,34 @@ from clonesim.cli.shared import (
     checked,
     example,
     print_json,
+    scenario_names,
     writable,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
     from clonesim.ingest import Trace, TraceStream
+    from clonesim.pool import Run
 
 Device = Annotated[str | None, typer.Option(help="Which disk, if the trace has several.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Count and leave out rows that cannot be read.")]
 FORMAT_HELP = "Delta format, such as vmfs-sparse; `clonesim catalog formats` lists them."
+REPORT_HELP = "Also write one page of HTML: answers, charts, inputs with their sources, assumptions by influence."
 TRACE_HELP = "Block trace of one desktop (its kind is found from the content), or the word 'packaged'."
 
 
 @app.command(
     epilog=example(
         "clonesim run windows-7-office --set pool.clones=8 --set pool.days=3 --band 4\n"
+        "  clonesim run --set pool.clones=16 --set pool.days=7 --band 4 --report out/report.html\n"
         '  clonesim run --trace packaged --clones 64 --hosts 8 --window "2 min" --interval "1 min"'
     )
 )
 def run(
-    scenario: Annotated[str | None, typer.Argument(help=SCENARIO_HELP)] = None,
+    scenario: Annotated[str | None, typer.Argument(help=SCENARIO_HELP, autocompletion=scenario_names)] = None,
     settings: Settings = None,
     replicates: Replicates = 1,
     band: Annotated[str, typer.Option(help="Clones under every policy: a number, 'full' or 'none'.")] = "50",
@@ -48,6 +56,7 @@ def run(
     out: Out = None,
     tables: Tables = "parquet",
     as_json: Json = False,
+    report: Annotated[Path | None, typer.Option("--report", help=REPORT_HELP)] = None,
     trace: Annotated[str | None, typer.Option("--trace", help=TRACE_HELP)] = None,
     clones: Annotated[int | None, typer.Option(help="With --trace: number of clones; default 64.")] = None,
     luns: Annotated[int | None, typer.Option(help="With --trace: LUNs that they are dealt out to; default 1.")] = None,
@@ -70,13 +79,17 @@ def run(
         if scenario is not None or settings:
             allowed = "a trace says what every clone does, so there is no scenario"
             raise ParameterError("trace", trace, allowed, "Leave out --trace, or the scenario and --set.")
+        if report is not None:
+            allowed = "a report is of a simulated pool, not of a trace"
+            raise ParameterError("report", str(report), allowed, "Leave out --trace, or write charts with --out.")
         _run_trace(trace, asked, seed, checked(out, tables), tables, skip_bad_rows, as_json)
         return
     if asked or skip_bad_rows:
         name = next(iter(asked), "skip-bad-rows")
         remedy = "Add --trace, or change the scenario with --set, such as --set pool.clones=64."
         raise ParameterError(f"--{name}", asked.get(name, True), "this option goes with --trace", remedy)
-    _run_pool(scenario or "windows-11-office", settings or [], seed, replicates, band, processes, out, tables, as_json)
+    given = scenario or "windows-11-office"
+    _run_pool(given, settings or [], seed, replicates, band, processes, out, tables, as_json, report)
 
 
 def _run_trace(
@@ -114,6 +127,7 @@ def _run_pool(
     out: Path | None,
     tables: str,
     as_json: bool,
+    report: Path | None,
 ) -> None:
     from clonesim import pool
     from clonesim.console import pool as pool_console
@@ -123,19 +137,52 @@ def _run_pool(
     given = load_scenario(scenario, set=settings)
     sample = pool.band_sample(band)
     folder = checked(out, tables)
+    if report is not None:
+        from clonesim.report.page import check_path
+
+        writable(check_path(report).parent)
     with pool_console.bars() as bars:
         result = pool.simulate_with_band(given, seed, replicates, sample, processes, bars)
+        ranking = "none" if report is None else _screened(result, processes, bars("Other assumptions"))
     saved: list[Path] = []
     if folder:
         from clonesim import plots
 
         with console.progress("Writing tables and charts"):
             saved = [*result.save(folder, tables), *plots.save_run_pool(result, folder)]
+    if report is not None:
+        from clonesim.report import write_report
+
+        command = _command(scenario, settings, seed, replicates, band, report)
+        with console.progress("Writing the report"):
+            written = [write_report(result, report, ranking=ranking, command=command)]
+    else:
+        written = []
     if as_json:
         print_json(pool_console.as_json(result))
         return
     pool_console.print_pool(result)
     console.print_saved(saved)
+    console.print_saved(written)
+
+
+def _screened(run: Run, processes: int | None, progress: Callable[[int, int], None]) -> pd.DataFrame:
+    """Assumptions by influence, for the report."""
+    from clonesim.planning.screening import screen
+
+    return screen(run.scenario, run.seed, processes=processes, progress=progress)
+
+
+def _command(scenario: str, settings: list[str], seed: int, replicates: int, band: str, report: Path) -> str:
+    """Command line that makes the same report; what cannot change a figure is left out."""
+    import shlex
+
+    from clonesim.scenario import presets
+
+    name = scenario if scenario in presets() else Path(scenario).name
+    words = ["clonesim", "run", name, *(part for one in settings for part in ("--set", one)), "--seed", str(seed)]
+    words += ["--replicates", str(replicates)] if replicates != 1 else []
+    return shlex.join([*words, "--band", band, "--report", report.name])
 
 
 @app.command(epilog=example('clonesim replay packaged --format vmfs-sparse --format qcow2 --at "1 min" --at "3 min"'))

@@ -11,7 +11,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCENARIO_HELP = "Name of a packaged scenario (`clonesim catalog` lists them), or a TOML file."
-Scenario = Annotated[str, typer.Argument(help=SCENARIO_HELP)]
+
+
+def scenario_names(incomplete: str) -> list[str]:
+    """Packaged scenarios that begin so, for a shell that completes; it adds files by itself."""
+    from clonesim.scenario.catalog import presets
+
+    return [name for name in presets() if name.startswith(incomplete)]
+
+
+def topic_names(incomplete: str) -> list[str]:
+    """Topics of the catalog that begin so."""
+    from clonesim.scenario.catalog import topics
+
+    return [name for name in topics() if name.startswith(incomplete)]
+
+
+Scenario = Annotated[str, typer.Argument(help=SCENARIO_HELP, autocompletion=scenario_names)]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Override such as guest.disk='60 GiB'; repeat for more.")
 ]

@@ -176,6 +176,7 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", help="File; placement.csv or placement.ps1 unless given.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write which clone is made on which datastore."""
     from clonesim.errors import ParameterError
@@ -187,7 +188,11 @@ def plan(
         raise ParameterError("emit", emit, f"allowed are {', '.join(map(repr, writers))}")
     frame = assignments(load_scenario(scenario, set=settings or []), clones_per_lun, names or NAMES)
     path = out or Path(f"placement.{'csv' if emit == 'csv' else 'ps1'}")
-    print_saved([writers[emit](frame, path)])
+    written = writers[emit](frame, path)
+    if as_json:
+        print_json({"file": str(written), "rows": frame.to_dict("records")})
+        return
+    print_saved([written])
 
 
 def _compared(

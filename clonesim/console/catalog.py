@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from clonesim.scenario.catalog import presets
 from clonesim.units import format_duration, format_size, format_time_of_day
 
 MOST_NAMES = 40
+WRAPPED: Any = {"width": 80, "break_long_words": False, "break_on_hyphens": False}  # addresses stay whole
 
 
 def select(topic: str | None, name: str | None) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def show(found: list[dict[str, Any]], topic: str | None, name: str | None) -> No
             }
             for key, text in lines.items():
                 if text:
-                    print(f"  {key:8} {text}")
+                    print(textwrap.fill(text, initial_indent=f"  {key:8} ", subsequent_indent=" " * 11, **WRAPPED))
 
 
 def default_text(entry: dict[str, Any]) -> str:

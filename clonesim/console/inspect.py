@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from clonesim.console.screen import screen
 from clonesim.console.text import gib, percent, print_table, say
 from clonesim.ingest.images import Image, Reclaimable
 from clonesim.ingest.ntfs_state import Ntfs
@@ -39,7 +38,7 @@ def print_image(image: Image, space: Reclaimable | None = None, saved: Path | No
         say("Notes", image.notes)
     if image.ntfs and saved:
         words = [f"--set {path}={value!r}" for path, value in settings(image, saved).items()]
-        Console(highlight=False, soft_wrap=True).print("As a scenario:", *words, markup=False)
+        screen(whole=True).print("As a scenario:", *words, markup=False)
 
 
 def image_json(image: Image, space: Reclaimable | None = None, saved: Path | None = None) -> dict[str, Any]:

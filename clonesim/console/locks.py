@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
+from clonesim.console.screen import screen
 from clonesim.console.text import print_table, records
 from clonesim.planning.lock_map import lock_cliff
 from clonesim.plots.locks import TITLES
@@ -43,7 +43,7 @@ def print_locks(cells: pd.DataFrame, sensitivity: pd.DataFrame | None = None) ->
         notes = [f"By how long a transaction holds the lock. {NEVER}: not up to {most} clones."]
         head = f"{title}: fewest clones on a LUN whose wait (p99) passes {limit:g} ms"
         print_table(head, ["phase", "hosts", *(hold.replace(" ", "\n") for hold in holds)], rows, notes)
-    Console(highlight=False).print(cells.attrs["caption"], markup=False)
+    screen().print(cells.attrs["caption"], markup=False)
     if sensitivity is not None:
         _print_sensitivity(sensitivity)
 

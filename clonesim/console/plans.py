@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clonesim.console.text import gib, percent, print_table, say
+from clonesim.planning.basis import UNMEASURED, basis_text
 from clonesim.planning.density import NOTHING
 from clonesim.words import (
     METRICS,
@@ -57,7 +58,8 @@ def print_density(plan: Density) -> None:
 
 def print_size(bought: Size) -> None:
     """Verdict, the purchase with intervals, what being wrong costs, and what moves it."""
-    say("What to buy", size_verdict(bought))
+    title = f"What to buy, {UNMEASURED}" if bought.unmeasured else "What to buy"
+    say(title, [*size_verdict(bought), basis_text(bought.measured)])
     rows = []
     for row in bought.frame.to_dict("records"):
         value, ends = figure(row["value"], row["unit"]), between(row["low"], row["high"], row["unit"])
@@ -133,6 +135,9 @@ def size_json(bought: Size) -> dict[str, Any]:
         "label": bought.label,
         "risk": bought.risk,
         "verdict": size_verdict(bought),
+        "unmeasured": bought.unmeasured,
+        "measured": list(bought.measured),
+        "basis": basis_text(bought.measured),
         "binding": bought.binding,
         "peak": bought.peak,
         "purchase": asdict(bought.purchase),

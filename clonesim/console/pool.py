@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from clonesim.console.screen import watched
 from clonesim.console.text import gib, ms, percent, print_table
 from clonesim.units import GIB, TIB
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 ROWS = 8  # days shown of the growth
 NOTHING = "-"
+STORM_HEAD = ("storm", "desktops", "at a\ntime", "million\nI/Os", "50 %\nmin", "95 %\nmin", "all\nmin", "limit")
+STORM_NOTE = (
+    "Work of each storm alone, at the platform's limits and the array's capacity; in cold-start and host-failure "
+    "until so many users work. Work per desktop is mostly assumed (`clonesim catalog operations`)."
+)
 
 
 def print_pool(run: Run) -> None:
@@ -88,11 +94,16 @@ def _print_sources(run: Run) -> None:
 
 
 def _print_datastores(run: Run) -> None:
+    print_table("Datastores", ["figure", "value"], datastore_rows(run), [datastore_note(run)], texts=2)
+
+
+def datastore_rows(run: Run) -> list[list[str]]:
+    """Figures of the datastores in words: space, outage, locks, the array."""
     s, scenario = run.summary, run.scenario
     share = run.luns.groupby(["replicate", "lun"])["used_bytes"].last() / scenario.luns.size
     when = NOTHING if s["first_full_day"] is None else f"day {s['first_full_day']:.1f}"
     lead = s["warning_lead_days"]
-    rows = [
+    return [
         ["datastores", f"{s['datastores']} x {scenario.luns.size / TIB:.2f} TiB, {scenario.luns.backing}"],
         [
             "used at the end, fullest / median / emptiest",
@@ -115,17 +126,24 @@ def _print_datastores(run: Run) -> None:
         ["logons refused", str(s["refused_logons"])],
         ["guest operations refused (guest disk full)", str(s["refused_operations"])],
     ]
-    luns, array = scenario.luns, scenario.array
-    note = (
-        f"Locks: {luns.locking or 'none that hosts contend for'} on {scenario.hosts.count} hosts, back-off assumed. "
+
+
+def datastore_note(run: Run) -> str:
+    """What these figures rest on."""
+    luns, array, hosts = run.scenario.luns, run.scenario.array, run.scenario.hosts.count
+    return (
+        f"Locks: {luns.locking or 'none that hosts contend for'} on {hosts} hosts, back-off assumed. "
         f"Array: {array.disks} {array.media}, {array.raid}{', shared by all LUNs' if array.shared else ''} (assumed)."
     )
-    print_table("Datastores", ["figure", "value"], rows, [note], texts=2)
 
 
 def _print_storms(run: Run) -> None:
+    print_table("How long storms last", list(STORM_HEAD), storm_rows(run), [STORM_NOTE])
+
+
+def storm_rows(run: Run) -> list[list[str]]:
     """How long storms last, and what limits them."""
-    rows = [
+    return [
         [
             row["kind"],
             str(row["desktops"]),
@@ -138,12 +156,6 @@ def _print_storms(run: Run) -> None:
         ]
         for row in run.storms.to_dict("records")
     ]
-    note = (
-        "Work of each storm alone, at the platform's limits and the array's capacity; in cold-start and host-failure "
-        "until so many users work. Work per desktop is mostly assumed (`clonesim catalog operations`)."
-    )
-    head = ["storm", "desktops", "at a\ntime", "million\nI/Os", "50 %\nmin", "95 %\nmin", "all\nmin", "limit"]
-    print_table("How long storms last", head, rows, [note])
 
 
 def minutes(seconds: float) -> str:
@@ -176,7 +188,7 @@ def bars() -> Iterator[Callable[..., Callable[[int, int], None]]]:
     """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not watched()) as progress:
 
         def bar(text: str, unit: str = "desktop-days") -> Callable[[int, int], None]:
             task = progress.add_task(text, total=None, rate="")

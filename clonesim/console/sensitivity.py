@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from clonesim.console.screen import screen
 from clonesim.console.text import print_table, say
 from clonesim.sensitivity_words import interval_text, sensitivity_verdict, share_text, told
 
@@ -18,9 +19,7 @@ NAMES = 24  # letters of an assumption in a line
 
 def print_budget(cost: Budget) -> None:
     """Say on stderr what is going to be simulated."""
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False).print(f"To simulate: {cost.text}", markup=False)
+    screen(stderr=True).print(f"To simulate: {cost.text}", markup=False)
 
 
 def print_sensitivity(found: Sensitivity) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from clonesim.console.screen import screen
 from clonesim.console.text import print_table, records, say
 from clonesim.errors import ClonesimError
 from clonesim.planning.alternatives import BASE
@@ -45,7 +46,7 @@ DAY_S = 86400
 
 def print_comparison(comparison: Comparison) -> None:
     """Verdict, a row per strategy, each one's paired differences to the base in words, and what each is."""
-    console = Console(highlight=False)
+    console = screen()
     say("Strategies for statelessness, per desktop", verdict(comparison))
     _print_rows(comparison)
     _print_luns(comparison)

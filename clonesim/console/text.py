@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from clonesim.console.folding import column_widths, fold, table_width
+from clonesim.console.screen import clean, screen, watched
 from clonesim.units import GIB, MIB
 
 if TYPE_CHECKING:
@@ -87,38 +89,41 @@ def print_experiment(frame: pd.DataFrame) -> None:
 def print_saved(paths: Sequence[Path]) -> None:
     """Say on stderr which files were written."""
     if paths:
-        Console(stderr=True, highlight=False).print(
-            f"Written to {paths[0].parent}: {', '.join(path.name for path in paths)}", markup=False
-        )
+        told = f"Written to {paths[0].parent}: {', '.join(path.name for path in paths)}"
+        screen(stderr=True).print(clean(told), markup=False)
 
 
 def say(title: str, sentences: Iterable[str]) -> None:
     """Print a verdict: its title, and a line for each sentence."""
-    console = Console(highlight=False)
-    console.print(title, markup=False, style="bold")
+    console = screen()
+    console.print(clean(title), markup=False, style="bold")
     for sentence in sentences:
-        console.print(sentence, markup=False)
+        console.print(clean(sentence), markup=False)
     console.print()
 
 
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], notes: Sequence[str] = (), texts: int = 1
 ) -> None:
-    """Print a table; the first `texts` columns are text, the others numbers; notes stand below it."""
-    console = Console(highlight=False)
-    if texts > 2 and not console.is_terminal:
-        console = Console(highlight=False, width=160)  # long lines rather than broken words where nobody reads a screen
-    console.print(title, markup=False, style="bold")
+    """Print a table that fits the screen; the first `texts` columns are text and may be folded, the others numbers.
+
+    Notes stand below it.
+    """
+    console = screen()
+    console.print(clean(title), markup=False, style="bold")
+    body = [[clean(cell) for cell in row] for row in rows]
+    widths = column_widths(columns, body, texts, console.width)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number, column in enumerate(columns):
-        text = number < texts
-        wraps = text and number > 0  # names and numbers stay whole
-        table.add_column(column, justify="left" if text else "right", no_wrap=not wraps, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table, markup=False)
+    for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        text = place < texts
+        table.add_column(fold(column, width), justify="left" if text else "right", no_wrap=True, min_width=width)
+    for row in body:
+        table.add_row(*(fold(cell, widths[place]) if place < texts else cell for place, cell in enumerate(row)))
+    wide = screen()
+    wide.width = max(console.width, table_width(widths))  # where numbers alone are wider than the screen
+    wide.print(table, markup=False)
     for note in notes:
-        console.print(note, markup=False)
+        console.print(clean(note), markup=False)
 
 
 @contextmanager
@@ -126,7 +131,7 @@ def progress(text: str, steps: int | None = None) -> Iterator[Callable[[], None]
     """Progress bar on stderr; yields a function to call after each step. Shows nothing unless stderr is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), *((MofNCompleteColumn(),) if steps else ()))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not watched()) as bar:
         task = bar.add_task(text, total=steps)
         yield lambda: bar.advance(task)
 

@@ -34,7 +34,7 @@ def check_volume(m: Arena, named: list[int]) -> None:
             owners[start : start + length] += 1
     assert owners.max() <= 1, f"clusters {np.flatnonzero(owners > 1)[:5]} have two owners"
     waiting = np.zeros(clusters, np.int64)
-    for start, length in _queue(m):
+    for start, length in waiting_runs(m):
         waiting[start : start + length] += 1
     assert waiting.max() <= 1 and not (waiting & owners).any(), "a quarantined cluster has an owner"
     bits = bits_of(m, a.R_BITMAP, clusters)
@@ -68,7 +68,8 @@ def _streams(m: Arena, records: list[int]) -> list[int]:
     return [s for s in found if s]
 
 
-def _queue(m: Arena) -> list[tuple[int, int]]:
+def waiting_runs(m: Arena) -> list[tuple[int, int]]:
+    """Freed runs that wait for their checkpoint: first cluster and length of each."""
     first, slots = int(a.base(m, a.R_QUEUE)), int(a.room(m, a.R_QUEUE)) // space.WAITING
     words = [int(m[first + space.WAITING * (k % slots)]) for k in range(m[space.QUEUE_HEAD], m[space.QUEUE_TAIL])]
     return [(word >> int(runs.FIELD), word & int(runs.MASK)) for word in words]

@@ -1,4 +1,4 @@
-"""What the user already has, read into clonesim's own forms: traces, inventories, listings, disk images."""
+"""What the user already has, read into clonesim's own forms: traces, inventories, listings, counters, disk images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import lazy_loader as _lazy
 
 if TYPE_CHECKING:
     from clonesim.ingest.detect import TRACE_KINDS as TRACE_KINDS
+    from clonesim.ingest.esxtop import Counters as Counters
+    from clonesim.ingest.esxtop import read_counters as read_counters
     from clonesim.ingest.file_trace import FileTrace as FileTrace
     from clonesim.ingest.file_trace import read_file_trace as read_file_trace
     from clonesim.ingest.images import Image as Image
@@ -29,6 +31,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "detect": ["TRACE_KINDS"],
+        "esxtop": ["Counters", "read_counters"],
         "file_trace": ["FileTrace", "read_file_trace"],
         "images": ["Image", "read_image", "reclaimable"],
         "inventory": ["Inventory", "read_inventory"],

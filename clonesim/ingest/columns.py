@@ -107,6 +107,8 @@ folder text folder
 path text path
 snapshot_directory text snapshotdirectory
 suspend_directory text suspenddirectory
+resource_pool text resourcepool
+annotation text annotation|notes
 os_config text osaccordingtotheconfigurationfile|os
 os_tools text osaccordingtothevmwaretools|ostools
 smbios_uuid text smbiosuuid
@@ -126,6 +128,13 @@ split bool split
 controller text controller
 unit text unit#|scsiunit#
 path text path
+""" + _PLACE + _IDS)),
+    Tab("vMemory", "memory", ("vm",), ("active_bytes", "ballooned_bytes"), _columns(_OWNER + """
+size_bytes bytes size
+active_bytes bytes active
+consumed_bytes bytes consumed
+ballooned_bytes bytes ballooned
+reservation_bytes bytes reservation
 """ + _PLACE + _IDS)),
     Tab("vSnapshot", "snapshots", ("vm", "name"), ("total_bytes", "powercli_bytes"), _columns("""
 vm text vm|vmname

@@ -35,6 +35,8 @@ class Inventory:
         vInfo: vm, powerstate, memory_bytes, provisioned_bytes, in_use_bytes, cluster, host, path, ...
     disks : DataFrame
         vDisk: vm, disk, capacity_bytes, thin, path (of the leaf of the chain), ...
+    memory : DataFrame
+        vMemory: vm, size_bytes, active_bytes, reservation_bytes, ...
     snapshots : DataFrame
         vSnapshot or PowerCLI's Get-Snapshot: vm, name, date, total_bytes, ... `total_bytes` ("Size MiB (total)")
         includes the frozen base disk: it is no delta.
@@ -56,6 +58,7 @@ class Inventory:
 
     vms: pd.DataFrame
     disks: pd.DataFrame
+    memory: pd.DataFrame
     snapshots: pd.DataFrame
     datastores: pd.DataFrame
     hosts: pd.DataFrame

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from clonesim.planning.host_load import failures as failures
     from clonesim.planning.host_needs import hosts_needed as hosts_needed
     from clonesim.planning.limits import Limits as Limits
+    from clonesim.planning.lock_counters import LockEstimate as LockEstimate
+    from clonesim.planning.lock_counters import lock_estimate as lock_estimate
+    from clonesim.planning.locks_per_operation import growth_steps as growth_steps
     from clonesim.planning.pool_sample import PoolSample as PoolSample
     from clonesim.planning.pool_sample import sample_pool as sample_pool
     from clonesim.planning.sizing import Size as Size
@@ -27,6 +30,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "host_load": ["failures"],
         "host_needs": ["hosts_needed"],
         "limits": ["Limits"],
+        "lock_counters": ["LockEstimate", "lock_estimate"],
+        "locks_per_operation": ["growth_steps"],
         "pool_sample": ["PoolSample", "sample_pool"],
         "sizing": ["Size", "size"],
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,11 @@ def assumptions_of(scenario: Scenario, figure: str, only: Sequence[str] | None =
         If a name is unknown, or nothing is left.
     """
     found = [*_simulated(scenario), *(_evaluated(scenario, name) for name in EVALUATED[figure])]
-    kept = [one for one in found if one is not None and (one.count > 1 or one.high > one.low * (1 + 1e-9))]
+    kept = [
+        _with_mark(scenario, one)
+        for one in found
+        if one is not None and (one.count > 1 or one.high > one.low * (1 + 1e-9))
+    ]
     if only is not None:
         names = [one.name for one in kept]
         for name in only:
@@ -125,6 +129,19 @@ def assumptions_of(scenario: Scenario, figure: str, only: Sequence[str] | None =
     if not kept:
         raise ParameterError("only", list(only or ()), "no assumption is left that can move", "Leave it out.")
     return kept
+
+
+def _with_mark(scenario: Scenario, one: Assumption) -> Assumption:
+    """The assumption; in place of what would tell the truth, that it was measured, where it was."""
+    if one.name == "policy":
+        key = "guest.policy"
+    elif one.simulated:
+        key = ".".join(place_of(scenario, one.name)[2])
+    elif one.name in ("memory_reservation", "reserve"):
+        key = f"{'hosts' if one.name == 'memory_reservation' else 'luns'}.{one.name}"
+    else:
+        key = f"luns.locks.{lock_path(scenario, one.name)}"
+    return replace(one, measure=f"already {scenario.marks[key]}") if key in scenario.marks else one
 
 
 def _simulated(scenario: Scenario) -> list[Assumption | None]:

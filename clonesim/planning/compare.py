@@ -24,6 +24,7 @@ from clonesim.pool.replicates import Replicate, replicates_of, settled
 from clonesim.pool.simulate import check_asked
 from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
+from clonesim.scenario.marks import marks_told
 from clonesim.scenario.model import Scenario
 
 __all__ = ["BASE", "CLONES", "REPLICATES", "STRATEGIES", "Comparison", "compare"]
@@ -264,6 +265,7 @@ def _label(scenario: Scenario, clones: int, replicates: int, seed: int, left: Ma
         f"{clones} clones x {scenario.pool.days} days x {replicates} replicates of {scenario.guest.name}, workload "
         f"{scenario.workload.name} (rates mostly assumed), {scenario.delta.format} on {scenario.luns.backing}, policy "
         f"{scenario.guest.policy} (a hypothesis); the same users under every strategy; seed {seed}."
+        f"{marks_told(scenario.marks)}"
     )
     told = "; ".join(f"{name} ({why})" for name, why in left.items())
     return f"{label} Left out: {told}." if told else label

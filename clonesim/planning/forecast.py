@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
-from clonesim.planning.growth_history import TOPIC
+from clonesim.planning.growth_history import TOPIC, History
 from clonesim.scenario import catalog
 
 if TYPE_CHECKING:
     from clonesim.planning.growth_fit import GrowthFit
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 LEVELS = ("clone", "lun", "pool")
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_DAYS = 3650.0
@@ -59,27 +60,52 @@ def forecast(
         if level not in LEVELS:
             raise ParameterError("levels", level, f"allowed are {', '.join(map(repr, LEVELS))}")
     who = np.flatnonzero(fit.grid.present)
-    groups = groups_of(fit, levels)
+    refused = set(fit.refusals["clone"])
+    names = [None if name in refused else str(name) for name in fit.history.names]
+    frame = tabled(fit.chunks(ahead, who, draws=draws), names, groups_of(fit, levels), ahead, "clone" in levels)
+    return _frame(fit, frame)
+
+
+def tabled(
+    chunks: Iterable[tuple[Ints, Floats]],
+    names: Sequence[str | None],
+    groups: Mapping[tuple[str, str], NDArray[np.bool_]],
+    ahead: Floats,
+    clones: bool = True,
+) -> pd.DataFrame:
+    """Rows of a forecast from drawn sizes: `day`, `level`, `id`, `clones`, `mean`, `p5`, `p25`, `p50`, `p75`, `p95`.
+
+    Parameters
+    ----------
+    chunks : iterable of (numbers, sizes)
+        Some clones' numbers and their drawn sizes, (draws, clones, days). [B]
+    names : sequence of str or None
+        By number; None: no row of its own.
+    groups : mapping of (level, id) to bool array
+        Which clones are added up.
+    ahead : (days,) float64 array
+        Days after the last one measured. [d]
+    clones : bool, default True
+        Whether clones get rows.
+    """
     sums = {key: np.zeros(0) for key in groups}
     counts = dict.fromkeys(groups, 0)
-    refused = set(fit.refusals["clone"])
     parts: list[pd.DataFrame] = []
-    for part, sizes in fit.chunks(ahead, who, draws=draws):
+    for part, sizes in chunks:
         for key, inside in groups.items():
             mine = inside[part]
             if mine.any():
                 total = sizes[:, mine].sum(axis=1)
                 sums[key] = sums[key] + total if sums[key].size else total
                 counts[key] += int(mine.sum())
-        if "clone" in levels:
-            told = np.array([fit.history.names[number] not in refused for number in part])
-            if told.any():
-                names = fit.history.names[part[told]].astype(str)
-                parts.append(_part("clone", names, 1, ahead, sizes[:, told]))
+        told = np.array([names[number] is not None for number in part], np.bool_)
+        if clones and told.any():
+            known = np.array([names[number] for number in part[told]], object)
+            parts.append(_part("clone", known, 1, ahead, sizes[:, told]))
     for (level, name), total in sums.items():
         if total.size:
             parts.append(_part(level, np.array([name]), counts[level, name], ahead, total[:, None, :]))
-    return _frame(fit, pd.concat(parts, ignore_index=True))
+    return pd.concat(parts, ignore_index=True)
 
 
 def days_ahead(days: float, step: float = STEP) -> Floats:
@@ -95,7 +121,13 @@ def days_ahead(days: float, step: float = STEP) -> Floats:
 
 def groups_of(fit: GrowthFit, levels: Sequence[str] = LEVELS) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Which clones make up each LUN and each pool."""
-    history, present = fit.history, fit.grid.present
+    return groups_in(fit.history, fit.grid.present, levels)
+
+
+def groups_in(
+    history: History, present: NDArray[np.bool_], levels: Sequence[str] = LEVELS
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """Which of the clones that are present make up each LUN and each pool."""
     groups: dict[tuple[str, str], NDArray[np.bool_]] = {}
     if "lun" in levels:
         names = [name for name in pd.unique(history.luns[present]) if name != ""]
@@ -126,16 +158,17 @@ def _frame(fit: GrowthFit, frame: pd.DataFrame) -> pd.DataFrame:
     if fit.history.dated:
         dates = fit.history.origin + pd.to_timedelta(fit.grid.days[-1] + frame["day"], unit="D")
         frame.insert(1, "date", dates.dt.round("s"))
-    reach = _reach() * (fit.grid.days[-1] - fit.grid.days[0])
+    reach = reach_of() * (fit.grid.days[-1] - fit.grid.days[0])
     frame["checked"] = frame["day"] <= reach
-    shown = f"{int(fit.grid.present.sum())} clones, measured over {reach / _reach():.0f} days, last {_last(fit)}"
+    shown = f"{int(fit.grid.present.sum())} clones, measured over {reach / reach_of():.0f} days, last {_last(fit)}"
     rhythm = "" if fit.refreshes is None else f" Refreshes every {fit.refreshes.every:.3g} days go on."
     caption = f"{shown}. Bands: what 90 % and 50 % of the drawn courses keep within.{rhythm}"
     frame.attrs |= {"last": fit.history.when(fit.history.last), "reach": float(reach), "caption": caption}
     return frame
 
 
-def _reach() -> float:
+def reach_of() -> float:
+    """How many times the length of a history forecasts reach that it bears. [1]"""
     found: float = catalog.value(TOPIC, "history.reach")
     return found
 

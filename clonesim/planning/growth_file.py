@@ -21,7 +21,7 @@ def read_history(path: str | Path) -> pd.DataFrame:
     ----------
     path : str or Path
         A CSV with columns `clone`, `date` (or `day`, a number) and `bytes`, and perhaps `lun` and `pool`; or anything
-        that `read_listing` reads: then there are no LUNs.
+        that `read_listing` reads: then there are no LUNs. Or a folder of such CSV files, one for each node or site.
 
     Raises
     ------
@@ -29,13 +29,9 @@ def read_history(path: str | Path) -> pd.DataFrame:
         If it holds no sizes with dates.
     """
     path = Path(path)
-    if path.is_file() and path.stat().st_size <= MOST_BYTES and _is_plain(path):
-        try:
-            table = pd.read_csv(path, dtype={"clone": str, "lun": str, "pool": str})
-            return table[[name for name in KEPT if name in table]]
-        except (ValueError, UnicodeDecodeError) as error:
-            told = " ".join(str(error).split())
-            raise HistoryError(f"{path}: {told}", "A CSV with columns clone, date and bytes is needed.") from None
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    if files and all(_is_plain(file) for file in files):
+        return pd.concat([_read_plain(file) for file in files], ignore_index=True)
     found = read_listing(path)
     if found.history.empty:
         notes = f" {found.notes[0]}" if found.notes else ""
@@ -46,8 +42,19 @@ def read_history(path: str | Path) -> pd.DataFrame:
     return found.history
 
 
+def _read_plain(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"clone": str, "lun": str, "pool": str})
+        return table[[name for name in KEPT if name in table]]
+    except (ValueError, UnicodeDecodeError) as error:
+        told = " ".join(str(error).split())
+        raise HistoryError(f"{path}: {told}", "A CSV with columns clone, date and bytes is needed.") from None
+
+
 def _is_plain(path: Path) -> bool:
     """Whether the first line heads the columns just as a fit names them."""
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return False
     with path.open("rb") as file:
         head = file.readline(4096).decode("utf-8-sig", "replace").strip()
     names = {name.strip('"') for name in head.split(",")}

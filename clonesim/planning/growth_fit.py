@@ -16,7 +16,7 @@ from clonesim.planning.growth_clones import Clones, fit_clones, noise_of
 from clonesim.planning.growth_course import Course
 from clonesim.planning.growth_curves import all_curves, calendars_of
 from clonesim.planning.growth_grid import Grid, grid_of
-from clonesim.planning.growth_history import TOPIC, History, HistoryError, history_of
+from clonesim.planning.growth_history import GIVES, TOPIC, History, HistoryError, history_of
 from clonesim.planning.growth_refresh import Refreshes, refreshes_of
 from clonesim.planning.growth_weights import fit_course
 from clonesim.scenario import catalog
@@ -225,7 +225,8 @@ def _long_enough(history: History) -> Grid:
         weeks = max(int(np.ceil((least - span) / 7 - 0.1)), rows - looks if span < least else 1, 1)
         told = f"{looks} measurements over {span:.3g} days are too few for a forecast"
         more = f"{weeks} more week{'s' if weeks > 1 else ''} of measuring"
-        raise HistoryError(told, f"{rows} over {least:g} days are needed: {more}.", weeks)
+        gives = f"What weeks give: {'; '.join(GIVES)}."
+        raise HistoryError(told, f"{rows} over {least:g} days are needed: {more}. {gives}", weeks)
     grid = grid_of(history)
     if not (~np.isnan(grid.gain)).any(axis=0).sum() >= 2:
         told = "no clone was measured over two gains without being set back between them"

@@ -19,6 +19,12 @@ MOST_BYTES = 2**62
 MOST_DAYS = 7305.0  # twenty years
 FIRST_YEAR, LAST_YEAR = 1990, 2200
 EPOCH = pd.Timestamp("1970-01-01")
+GIVES = (  # what how much measuring gives
+    "one size of each clone, a known time after it was made: an interval by clonesim calibrate, with the simulation "
+    "as its prior",
+    "three sizes over two weeks: forecasts by clonesim fit, from the history alone",
+    "five over four weeks: clonesim backtest checks them on weeks that it hides",
+)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

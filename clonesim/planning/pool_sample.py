@@ -25,6 +25,7 @@ from clonesim.pool.simulate import check_asked
 from clonesim.pool.strategies.layout import effective, on_the_lun
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers
+from clonesim.scenario.marks import marks_told
 from clonesim.scenario.model import Scenario
 
 REPLICATES = 20
@@ -127,6 +128,7 @@ class PoolSample:
             f"{self.clones} clones x {s.pool.days} days x {self.replicates} replicates of {s.guest.name}, workload "
             f"{s.workload.name} (rates mostly assumed), {s.delta.format} on {s.luns.backing}, allocation policy "
             f"{s.guest.policy} (a hypothesis), {'discards' if s.guest.discards else 'no discards'}; seed {self.seed}."
+            f"{marks_told(s.marks)}"
         )
 
 

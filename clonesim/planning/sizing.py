@@ -14,6 +14,7 @@ import pandas as pd
 
 from clonesim.errors import ParameterError
 from clonesim.lun.backing import backing
+from clonesim.planning.basis import growth_measured
 from clonesim.planning.density import Density, largest_within, plan_density
 from clonesim.planning.disks import disks_needed
 from clonesim.planning.limits import Limits, limits_of
@@ -76,6 +77,9 @@ class Size:
         That any datastore is full within the time simulated. [1]
     label : str
         What it rests on.
+    measured : tuple of str
+        Keys of the scenario whose marks say that they were measured, derived or calibrated; the others come from the
+        catalog's priors.
     """
 
     frame: pd.DataFrame
@@ -89,13 +93,19 @@ class Size:
     density: Density
     risk: float
     label: str
+    measured: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         p = self.purchase
         return (
             f"<Size: {p.luns} datastores of {p.lun_bytes / 2**40:.2f} TiB with {p.clones_per_lun} clones each, "
-            f"{p.disks} disks, {p.hosts.hosts} hosts>"
+            f"{p.disks} disks, {p.hosts.hosts} hosts{', unmeasured' if self.unmeasured else ''}>"
         )
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether what is written is known from priors only."""
+        return not growth_measured(self.measured)
 
 
 def size(
@@ -169,6 +179,7 @@ def _limits(scenario: Scenario, limits: Mapping[str, Any] | Limits | None, risk:
 
 
 def _size(scenario: Scenario, limits: Limits, sample: PoolSample, swings: pd.DataFrame) -> Size:
+    measured = tuple(scenario.marks)
     clones = min(limits.clones or sample.clones, sample.clones)
     disks, _ = disks_needed(scenario, sample, limits, 0, clones)  # what is bought bears the I/O, whatever n is
     scenario = load_scenario(scenario, array={"disks": disks, "shared": True})
@@ -192,7 +203,7 @@ def _size(scenario: Scenario, limits: Limits, sample: PoolSample, swings: pd.Dat
     measure, swing = _measure(swings, middle)
     frame = pd.DataFrame(rows)
     label = f"{sample.label} Risk that a datastore is full: {limits.outage:g}."
-    frame.attrs |= {"caption": label}
+    frame.attrs |= {"caption": label, "unmeasured": not growth_measured(measured)}
     return Size(
         frame=frame,
         swings=swings,
@@ -205,6 +216,7 @@ def _size(scenario: Scenario, limits: Limits, sample: PoolSample, swings: pd.Dat
         density=density,
         risk=limits.outage,
         label=label,
+        measured=measured,
     )
 
 

@@ -45,13 +45,15 @@ class Variant:
     scenario: Scenario
 
 
-def variants_of(scenario: Scenario) -> tuple[Scenario, list[Variant]]:
-    """The scenario with few clones, and that with one assumption changed at a time.
+def variants_of(
+    scenario: Scenario, clones: int | None = None, days: int | None = None
+) -> tuple[Scenario, list[Variant]]:
+    """The scenario with few clones (and days), and that with one assumption changed at a time.
 
     A value that cannot be (a factor that leaves the parameter's range) is moved as far as it can be.
     """
-    clones = min(scenario.pool.clones, catalog.value(TOPIC, "sample.clones"))
-    base = resized(scenario, clones, luns=1)
+    clones = min(scenario.pool.clones, clones or catalog.value(TOPIC, "sample.clones"))
+    base = resized(scenario, clones, days=min(scenario.pool.days, days) if days else None, luns=1)
     found = [
         Variant("policy", _policy(variant), variant)
         for variant in band_variants(base)
@@ -95,6 +97,10 @@ def vary(
     seed: int,
     executor: Executor | None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    clones: int | None = None,
+    days: int | None = None,
+    replicates: int | None = None,
 ) -> pd.DataFrame:
     """By how much space and I/O change with each assumption.
 
@@ -108,6 +114,8 @@ def vary(
         Where the clones are simulated.
     progress : callable, optional
         Called with the desktop-days done and in all.
+    clones, days, replicates : int, optional
+        Of each small pool, at most; by default the catalog's clones and replicates, and all days. [1]
 
     Returns
     -------
@@ -116,8 +124,8 @@ def vary(
         largest, as a ratio to the scenario's [1]; `worst_space`, the same of the largest twentieth of the clones [1];
         `iops` and `bytes_per_s`, the same of the worst minute [1]; `measure`, what would tell the truth.
     """
-    base, variants = variants_of(scenario)
-    replicates = catalog.value(TOPIC, "sample.replicates")
+    base, variants = variants_of(scenario, clones, days)
+    replicates = replicates or catalog.value(TOPIC, "sample.replicates")
     each = base.pool.clones * base.pool.days * replicates
     total, done = each * (len(variants) + 1), 0
 

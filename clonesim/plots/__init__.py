@@ -4,7 +4,11 @@ Colours are those of Okabe and Ito, which people with any colour vision tell apa
 chart assumes stands below it, from `frame.attrs["caption"]`.
 """
 
-from clonesim.plots.chart import save_chart
+from clonesim.plots.calibration import plot_calibration, plot_ranks, plot_weeks, save_calibration
+from clonesim.plots.chart import save_chart, save_figure
+from clonesim.plots.clusters import draw_clusters, plot_clusters, save_clusters
+from clonesim.plots.days import plot_latency_days, plot_load, plot_lock_days
+from clonesim.plots.describe import describe
 from clonesim.plots.forecast import (
     plot_backtest,
     plot_fill_date,
@@ -12,6 +16,8 @@ from clonesim.plots.forecast import (
     save_backtest,
     save_forecast,
 )
+from clonesim.plots.growth import plot_band, plot_growth_fan, plot_written
+from clonesim.plots.hosts import plot_hosts, save_hosts
 from clonesim.plots.locks import (
     draw_lock_map,
     plot_lock_panel,
@@ -20,25 +26,24 @@ from clonesim.plots.locks import (
 )
 from clonesim.plots.plans import (
     plot_density,
-    plot_hosts,
     plot_rules,
     plot_size,
     plot_swings,
     save_density,
-    save_hosts,
     save_size,
 )
 from clonesim.plots.pool import (
-    plot_band,
     plot_fill,
-    plot_growth_fan,
     plot_increments_map,
     plot_sources,
     save_pool_charts,
     save_run_pool,
 )
+from clonesim.plots.probe import plot_probe, save_probe
 from clonesim.plots.sensitivity import plot_sensitivity, plot_shares, save_sensitivity
-from clonesim.plots.strategies import plot_strategies, plot_tiers, save_comparison
+from clonesim.plots.storm import plot_storm
+from clonesim.plots.strategies import plot_strategies
+from clonesim.plots.tiers import plot_tiers, save_comparison
 from clonesim.plots.traces import (
     plot_increments,
     plot_lock_waits,
@@ -49,9 +54,13 @@ from clonesim.plots.traces import (
 )
 
 __all__ = [
+    "describe",
+    "draw_clusters",
     "draw_lock_map",
     "plot_backtest",
     "plot_band",
+    "plot_calibration",
+    "plot_clusters",
     "plot_density",
     "plot_fill",
     "plot_fill_date",
@@ -60,28 +69,40 @@ __all__ = [
     "plot_hosts",
     "plot_increments",
     "plot_increments_map",
+    "plot_latency_days",
+    "plot_load",
+    "plot_lock_days",
     "plot_lock_panel",
     "plot_lock_sensitivity",
     "plot_lock_waits",
     "plot_policies",
+    "plot_probe",
+    "plot_ranks",
     "plot_replay",
     "plot_rules",
     "plot_sensitivity",
     "plot_shares",
     "plot_size",
     "plot_sources",
+    "plot_storm",
     "plot_strategies",
     "plot_swings",
     "plot_tiers",
     "plot_trace_growth",
+    "plot_weeks",
+    "plot_written",
     "save_backtest",
+    "save_calibration",
     "save_chart",
+    "save_clusters",
     "save_comparison",
     "save_density",
+    "save_figure",
     "save_forecast",
     "save_hosts",
     "save_lock_charts",
     "save_pool_charts",
+    "save_probe",
     "save_run_charts",
     "save_run_pool",
     "save_sensitivity",

@@ -8,8 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clonesim.plots.chart import BLUE, GREY, ORANGE, RED, SKY, add_caption, axes, save_chart, save_figure
+from clonesim.plots.chart import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    add_caption,
+    axes,
+    narrow,
+    save_chart,
+    save_figure,
+    size_axis,
+)
+from clonesim.plots.describe import tell
+from clonesim.plots.sentences import fill_date_sentence
 from clonesim.units import GIB
+from clonesim.words import sized
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,19 +67,17 @@ def plot_forecast(
     for low, high, alpha in (("p5", "p95", 0.3), ("p25", "p75", 0.5)):
         label = f"{'90' if low == 'p5' else '50'} % interval"
         ax.fill_between(time, rows[low] / GIB, rows[high] / GIB, color=SKY, alpha=alpha, lw=0, label=label)
-    ax.plot(time, rows["p50"] / GIB, color=BLUE, lw=2.0, label=f"median: {rows['p50'].iloc[-1] / GIB:.1f} at the end")
+    ax.plot(time, rows["p50"] / GIB, color=BLUE, lw=2.0, label=f"median: {sized(rows['p50'].iloc[-1])} at the end")
     if past is not None:
         ax.plot(past[when], past["bytes"] / GIB, "o-", color="black", ms=4, lw=1.2, label="measured")
     beyond = rows[~rows["checked"].astype(bool)]
     if not beyond.empty:
         ax.axvline(beyond[when].iloc[0], color=GREY, ls=":", lw=1.2, label="further than the history bears")
     who = f"{NAMES[level]} {name}".strip() + (f", {rows['clones'].iloc[-1]:.0f} clones" if level != "clone" else "")
-    ax.set(
-        ylabel="Size of the deltas [GiB]", title=who, xlabel="" if when == "date" else "Days after the last measured"
-    )
-    ax.set_ylim(bottom=0)
+    ax.set(ylabel="Size of the deltas", title=who, xlabel="Date" if when == "date" else "Days after the last measured")
+    size_axis(ax).set_ylim(bottom=0)
     ax.legend(loc="upper left", fontsize=8)
-    _tilt(ax, when == "date")
+    _dates(ax, when == "date")
     return add_caption(ax, frame)
 
 
@@ -89,11 +102,13 @@ def plot_fill_date(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         if passed.size:
             at = time.iloc[passed[0]]
             told = f"{level} %: {at:%Y-%m-%d}" if isinstance(at, pd.Timestamp) else f"{level} %: day {at:.0f}"
-            ax.annotate(told, (at, level), xytext=(4, 3), textcoords="offset points", fontsize=8)
+            early = passed[0] < 0.25 * len(frame)  # beside the curve, where it is not
+            style: dict[str, Any] = {"va": "top", "xytext": (6, -3)} if early else {"ha": "right", "xytext": (-4, 3)}
+            ax.annotate(told, (at, level), textcoords="offset points", fontsize=8, **style)
     ax.set(ylabel="Probability that it is full [%]", ylim=(0, 101), title="When the datastore is full")
-    ax.set_xlabel("" if "date" in frame else "Days after the last measured")
-    _tilt(ax, "date" in frame)
-    return add_caption(ax, frame)
+    ax.set_xlabel("Date" if "date" in frame else "Days after the last measured")
+    _dates(ax, "date" in frame)
+    return tell(add_caption(ax, frame), fill_date_sentence(frame))
 
 
 def plot_backtest(frame: pd.DataFrame, ax: Axes | None = None, *, level: str = "lun") -> Axes:
@@ -121,7 +136,8 @@ def plot_backtest(frame: pd.DataFrame, ax: Axes | None = None, *, level: str = "
     ax.plot(measured, line, "x", color=ORANGE, ms=4, label="straight line")
     ends = [float(np.nanmin([low.min(), measured.min()])), float(np.nanmax([high.max(), measured.max()]))]
     ax.plot(ends, ends, color="black", lw=1.0)
-    ax.set(xlabel="Measured, per clone [GiB]", ylabel="Forecast, per clone [GiB]", title="Hidden weeks, forecast")
+    ax.set(xlabel="Measured, per clone", ylabel="Forecast, per clone", title="Hidden weeks, forecast")
+    size_axis(size_axis(ax), "x")
     room = 0.05 * (ends[1] - ends[0])
     ax.set_ylim(ends[0] - room, ends[1] + 5 * room)  # the legend stands above the points; the line may leave the chart
     ax.legend(loc="upper left", fontsize=8)
@@ -165,7 +181,13 @@ def _csv(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def _tilt(ax: Axes, dated: bool) -> None:
-    """Dates along the axis, tilted so that they do not meet."""
+def _dates(ax: Axes, dated: bool) -> None:
+    """Dates along the axis, so few that they do not meet."""
     if dated:
-        ax.tick_params(axis="x", rotation=30, labelsize=8)
+        from matplotlib import dates
+
+        places: type[Any] = dates.AutoDateLocator
+        form: type[Any] = dates.DateFormatter
+        ax.xaxis.set_major_locator(places(minticks=2, maxticks=3 if narrow(ax) else 7))
+        ax.xaxis.set_major_formatter(form("%Y-%m-%d"))
+        ax.tick_params(axis="x", labelsize=8)

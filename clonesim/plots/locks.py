@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.plots.chart import GREY, add_caption, axes, save_chart, save_figure
+from clonesim.plots.chart import GREY, add_caption, axes, inches, narrow, save_chart, save_figure
+from clonesim.plots.describe import tell
+from clonesim.plots.sentences import waits_sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +27,7 @@ TITLES: Final = {
     "ats": "ATS: one of many locks",
     "fifo": "ideal lock, first come, first served",
 }
+SMALL = 6.0  # panels narrower than that have small figures [inch]
 LEAST_MS = 0.05  # less is told as nothing
 
 
@@ -42,15 +45,33 @@ def plot_lock_panel(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     table = frame.pivot(index="hosts", columns="clones", values="wait_p99_s") * 1e3
     waits, limit = table.to_numpy(), 1e3 * float(frame.attrs.get("limit_s", 0.02))
     place = np.searchsorted(LEVELS, waits, side="left")
+    small = 6 if inches(ax) < SMALL else 8
     ax.pcolormesh(place, cmap=_colours(), vmin=-0.5, vmax=len(COLOURS) - 0.5, edgecolors="white", linewidth=0.4)
     for (row, column), wait in np.ndenumerate(waits):
         color = "white" if place[row, column] in DARK else "#222222"
-        ax.text(column + 0.5, row + 0.5, _told(wait), ha="center", va="center", fontsize=6, color=color)
+        ax.text(column + 0.5, row + 0.5, _told(wait), ha="center", va="center", fontsize=small, color=color)
     _border(ax, waits > limit)
     ax.set_xticks(np.arange(table.shape[1]) + 0.5, [str(n) for n in table.columns], fontsize=7)
     ax.set_yticks(np.arange(table.shape[0]) + 0.5, [str(n) for n in table.index], fontsize=7)
     ax.tick_params(length=0)
-    return ax
+    ax.set(xlabel="Clones on the LUN, log scale", ylabel="Hosts, log scale", title="Wait for the lock, p99 [ms]")
+    return tell(ax, _panel_sentence(frame, limit))
+
+
+def _panel_sentence(frame: pd.DataFrame, limit: float) -> str:
+    """What a panel shows in words."""
+    of = [str(frame[name].iloc[0]) for name in ("locking", "phase") if name in frame]
+    of += [f"hold {frame['hold'].iloc[0]}"] if "hold" in frame else []
+    waits = frame["wait_p99_s"] * 1e3
+    row = frame.iloc[int(waits.to_numpy().argmax())]
+    most = "it fails" if np.isinf(waits.max()) else f"{_told(float(waits.max()), 'next to nothing')} ms"
+    fewest = frame[waits > limit]["clones"].min() if (waits > limit).any() else None
+    first = "" if fewest is None else f", from {fewest} clones up"
+    return (
+        f"Wait for the lock, 99th percentile{', ' if of else ''}{', '.join(of)}: over {limit:g} ms in "
+        f"{int((waits > limit).sum())} of {len(frame)} pairs of clones and hosts{first}; longest with "
+        f"{row['clones']} clones on {row['hosts']} hosts: {most}"
+    )
 
 
 def draw_lock_map(frame: pd.DataFrame, figure: Figure) -> None:
@@ -70,12 +91,9 @@ def draw_lock_map(frame: pd.DataFrame, figure: Figure) -> None:
             part = frame[(frame["phase"] == phase) & (frame["hold"] == hold)]
             part.attrs = frame.attrs
             ax = plot_lock_panel(part, grid[row][column])
-            if row == 0:
-                ax.set_title(f"hold {hold}", fontsize=10)
-            if column == 0:
-                ax.set_ylabel(f"{phase}\n\nhosts, log scale", fontsize=9)
-            if row == len(phases) - 1:
-                ax.set_xlabel("clones on the LUN, log scale", fontsize=8)
+            ax.set_title(f"hold {hold}" if row == 0 else "", fontsize=10)
+            ax.set_ylabel(f"{phase}\n\nhosts, log scale" if column == 0 else "", fontsize=9)
+            ax.set_xlabel("clones on the LUN, log scale" if row == len(phases) - 1 else "", fontsize=8)
             if hold == "by load":
                 low, high = 1e3 * part["hold_s"].min(), 1e3 * part["hold_s"].max()
                 text = f"holds {low:.3g} to {high:.3g} ms"
@@ -114,15 +132,21 @@ def plot_lock_sensitivity(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             continue
         color = "white" if place[row, column] in DARK else "#222222"
         text = f"{_told(wait, 'none')}, to {counts[row, column]:.0f}"
+        text = text.replace(", ", "\n") if narrow(ax) else text
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7.5, color=color)
     ax.axhline(1, color="black", lw=1)
-    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, fontsize=8)
-    ax.set_yticks(np.arange(len(rows)) + 0.5, rows, fontsize=8)
+    texts, sides = columns, rows
+    if narrow(ax):
+        texts = [head.replace("-", "-\n") for head in columns]
+        sides = [textwrap.fill(name, 16) for name in rows]
+    ax.set_xticks(np.arange(len(columns)) + 0.5, texts, fontsize=8)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, sides, fontsize=8)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.invert_yaxis()
     ax.set_title("Wait for the lock, p99 [ms], and up to how many clones it stays below the limit", fontsize=11, pad=8)
-    return add_caption(ax, frame, "Empty: the assumption has no effect there.", width=150)
+    add_caption(ax, frame, "Empty: the assumption has no effect there.")
+    return tell(ax, waits_sentence(frame))
 
 
 def save_lock_charts(cells: pd.DataFrame, sensitivity: pd.DataFrame | None, folder: str | Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Charts of plans: how near each limit is, what the rules of thumb say, what to buy, what moves it, hosts that fail."""
+"""Charts of plans: how near each limit is, what the rules of thumb say, what to buy, what moves it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clonesim.planning.basis import UNMEASURED, basis_text
 from clonesim.planning.density import NOTHING
 from clonesim.plots.chart import (
     BLUE,
@@ -24,19 +25,18 @@ from clonesim.plots.chart import (
     axes,
     broken,
     captioned,
+    narrow,
     save_chart,
     text_beside,
     with_room,
 )
-from clonesim.units import GIB
+from clonesim.plots.describe import tell
+from clonesim.plots.sentences import density_sentence, size_sentence
 from clonesim.words import (
     METRICS,
     between,
     density_verdict,
     figure,
-    hosts_label,
-    hosts_verdict,
-    number,
     off,
     rule_titles,
     size_verdict,
@@ -46,14 +46,11 @@ from clonesim.words import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from clonesim.planning.cluster import Cluster
     from clonesim.planning.density import Density
     from clonesim.planning.sizing import Size
 
 LOWEST, HIGHEST = 0.1, 3000.0  # of the density chart, in % of a limit
-LEAST_WANTED = 1.0  # of the hosts' chart, in % of what they have
-MOST_COLUMNS, ROW_POINTS = 12, 10.5  # of the figures below it
-WIDTH = 120  # letters in a line of a caption
+COLUMNS = (7.0, 60.0)  # of figures on the right, from the axes [pt]
 
 COLORS = {
     **{"outage": RED, "lock_wait": BLUE, "conflicts": SKY, "iops": GREEN, "latency": ORANGE, "queue": PINK},
@@ -102,18 +99,19 @@ def plot_density(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set(yscale="log", xlabel="Clones on one LUN, log scale", ylabel="Of the limit [%], log scale")
     ax.set_title("How many clones one LUN takes", pad=20)
     first, last = int(frame["n"].min()), int(frame["n"].max())
-    _plain_log(ax, first, max(last, first + 1))
+    plain_log(ax, first, max(last, first + 1))
     ax.set_ylim(LOWEST, HIGHEST)
     ax.set_yticks([0.1, 1, 10, 100, 1000], ["0.1 or less", "1", "10", "100", "1,000"])
     ax.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False, title="limits", title_fontsize=9
     )
-    return add_caption(ax, frame, NOTE, WIDTH)
+    return tell(add_caption(ax, frame, NOTE), density_sentence(frame))
 
 
-def _plain_log(ax: Axes, low: float, high: float, which: str = "x") -> None:
+def plain_log(ax: Axes, low: float, high: float, which: str = "x") -> None:
     """Logarithmic axis with plain numbers."""
-    marks = [step * 10**power for power in range(7) for step in (1, 2, 5) if low <= step * 10**power <= high]
+    steps = (1,) if which == "x" and narrow(ax) and high > 30 * low else (1, 2, 5)
+    marks = [step * 10**power for power in range(7) for step in steps if low <= step * 10**power <= high]
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
     (ax.set_xlim if which == "x" else ax.set_ylim)(low, high)
     ticks = ax.set_xticks if which == "x" else ax.set_yticks
@@ -151,6 +149,9 @@ def _beside(ax: Axes, n: int, height: float, text: str, frame: pd.DataFrame, **s
     """Text at a number of clones, on the side with more room."""
     place = np.log(n / frame["n"].min()) / max(np.log(frame["n"].max() / frame["n"].min()), 1e-9)
     left = place > 0.5
+    if narrow(ax) and height > 1:  # above the axes, where their whole width is free
+        ax.annotate(text, (0, height), xycoords="axes fraction", fontsize=8, **style)
+        return
     more: dict[str, Any] = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points", "fontsize": 9}
     ax.annotate(text, (n, height), xycoords=("data", "axes fraction"), ha="right" if left else "left", **more | style)
 
@@ -174,25 +175,38 @@ def plot_rules(rules: pd.DataFrame, ax: Axes | None = None, largest: int | None 
     for chosen, color, label in ((meant, BLUE, "meant for such a pool"), (~meant, "#BBBBBB", "meant for others")):
         if chosen.any():
             ax.barh(place[chosen], clones[chosen], color=color, height=0.65, label=label)
-    margin: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": 8, "va": "center"}
     for row, (count, away) in enumerate(zip(clones, shown["clones_off"], strict=True)):
-        ax.annotate(f"{count:,.0f}", (1.02, row), **margin)
-        ax.annotate(off(away), (1.11, row), **margin)
-    _heads(ax, {"clones": 1.02, "off by": 1.11})
+        _margin(ax, row, 0, f"{count:,.0f}")
+        _margin(ax, row, 1, off(away))
+    _heads(ax, "clones", "off by")
     if largest:
         ax.axvline(largest, color=RED, lw=1.8, label=f"simulated: {largest}")
-    ax.set_yticks(place, rule_titles(shown), fontsize=9)
+    ax.set_yticks(place, rule_titles(shown), fontsize=7 if narrow(ax) else 9)
     ax.set(xlabel="Clones on one LUN, log scale", title="Rules of thumb and the simulation")
+    _raised(ax)
     known = [*clones[clones > 0], *([largest] if largest else [])] or [1]
-    _plain_log(ax, 0.5 * min(known), 2.0 * max(known))
+    plain_log(ax, 0.5 * min(known), 2.0 * max(known))
     ax.legend(loc="lower right", fontsize=8)
-    return add_caption(ax, rules, "In parentheses: a rule for other backings or settings.", WIDTH - 15)
+    return add_caption(ax, rules, "In parentheses: a rule for other backings or settings.")
 
 
-def _heads(ax: Axes, places: dict[str, float]) -> None:
+def _margin(ax: Axes, row: float, column: int, text: str, **style: Any) -> None:
+    """A figure on the right of the axes, in one of two columns."""
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
+    ax.annotate(text, (1, row), xytext=(COLUMNS[column], 0), fontsize=8, **place, **style)
+
+
+def _raised(ax: Axes) -> None:
+    """Lift the title above the heads where both would meet."""
+    if narrow(ax):
+        ax.set_title(ax.get_title(), pad=18)
+
+
+def _heads(ax: Axes, *texts: str) -> None:
     """Heads of the columns of figures on the right."""
-    for text, at in places.items():
-        ax.annotate(text, (at, 1.01), xycoords="axes fraction", fontsize=8, va="bottom", color=GREY)
+    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom", "color": GREY}
+    for text, at in zip(texts, COLUMNS, strict=True):
+        ax.annotate(text, (1, 1), xytext=(at, 3), fontsize=8, **style)
 
 
 def plot_size(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -201,7 +215,7 @@ def plot_size(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     frame : DataFrame
-        `Size.frame`.
+        `Size.frame`. Its attr `unmeasured`, which `size` sets, is told in the title.
     ax : Axes, optional
         Where to draw; a new figure by default.
     """
@@ -214,19 +228,20 @@ def plot_size(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.barh(place, middle, color=SKY, height=0.6, label="planned")
     errors = np.maximum([middle - low, high - middle], 0.0)
     ax.errorbar(middle, place, xerr=errors, fmt="none", ecolor="black", elinewidth=1.6, capsize=4, label="interval")
-    margin: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": 8, "va": "center"}
     for spot, row in enumerate(rows.to_dict("records")):
         text = figure(row["value"], row["unit"])
         ends = between(row["low"], row["high"], row["unit"])
         unit = "" if row["unit"] == "1" else f" {text.rpartition(' ')[2]}"  # stands beside it already
-        ax.annotate(text, (1.02, spot), weight="bold", **margin)
-        ax.annotate("the same" if ends == text else ends.removesuffix(unit), (1.175, spot), **margin)
-    _heads(ax, {"planned": 1.02, "interval": 1.175})
+        _margin(ax, spot, 0, text, weight="bold")
+        _margin(ax, spot, 1, "the same" if ends == text else ends.removesuffix(unit))
+    _heads(ax, "planned", "interval")
     ax.axvline(100, color=GREY, lw=0.8, ls=":")
-    ax.set_yticks(place, list(rows["item"]))
-    ax.set(xlabel="Of what is planned [%]", title="What to buy, and how sure that is")
+    ax.set_yticks(place, list(rows["item"]), fontsize=8 if narrow(ax) else 10)
+    known = f" ({UNMEASURED})" if frame.attrs.get("unmeasured") else ""
+    ax.set(xlabel="Of what is planned [%]", title=f"What to buy, and how sure that is{known}")
+    _raised(ax)
     ax.set_xlim(0, 1.05 * float(high.max(initial=100.0)))
-    return add_caption(ax, frame, "", WIDTH - 5)
+    return tell(add_caption(ax, frame), size_sentence(frame, ax.get_title()))
 
 
 def plot_swings(swings: pd.DataFrame, ax: Axes | None = None, planned: float | None = None) -> Axes:
@@ -251,19 +266,24 @@ def plot_swings(swings: pd.DataFrame, ax: Axes | None = None, planned: float | N
     ends = ends.assign(span=ends["max"] - ends["min"]).sort_values("span", kind="stable")
     titles = table.drop_duplicates("assumption").set_index("assumption")["title"]
     longest = {"left": 0, "right": 0}
+    names: list[str] = []
     for place, (name, row) in enumerate(ends.iterrows()):
+        names.append(broken(str(titles[str(name)])))
         ax.barh(place, row["max"], color=ORANGE, height=0.55)
         ax.barh(place, row["min"], color=BLUE, height=0.55)
         for side, at, text in _ends(table[table["assumption"] == name]):
+            if narrow(ax):
+                names[-1] += f"\n{text}"
+                continue
             longest[side] = max(longest[side], len(text))
             text_beside(ax, place, at, side, text)
     ax.axvline(0, color="black", lw=1.0)
-    ax.set_yticks(np.arange(len(ends)), [broken(str(titles[name])) for name in ends.index], fontsize=8)
+    ax.set_yticks(np.arange(len(ends)), names, fontsize=7 if narrow(ax) else 8)
     what = f"Usable capacity, from the planned {sized(float(planned or 0))}" if bought else "Space of one clone, mean"
     ax.set(xlabel=f"{what} [%]", title="What the plan rests on most")
     low, high = min(float(ends["min"].min()), -0.5), max(float(ends["max"].max()), 0.5)
     ax.set_xlim(*with_room(low, high, longest))
-    return add_caption(ax, swings, "Each assumption is moved by itself, in a small pool.", WIDTH)
+    return add_caption(ax, swings, "Each assumption is moved by itself, in a small pool.")
 
 
 def _ends(part: pd.DataFrame) -> list[tuple[str, float, str]]:
@@ -278,65 +298,6 @@ def _ends(part: pd.DataFrame) -> list[tuple[str, float, str]]:
 
 def _signed(per_cent: float) -> str:
     return f"{per_cent:+.0f} %" if abs(per_cent) >= 9.95 else f"{per_cent:+.1f} %"
-
-
-def plot_hosts(failures: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Memory and processors as hosts fail one after another, and below it what the rule claims each time.
-
-    Parameters
-    ----------
-    failures : DataFrame
-        What `clonesim.planning.host_load.failures` returns.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    """
-    ax = axes(ax)
-    place = failures["failures"].to_numpy(float)
-    series = (
-        ("memory_share_max", "memory wanted, fullest host", BLUE, "o", "-"),
-        ("cpu_share", "processors wanted, mean", ORANGE, "s", "--"),
-    )
-    for column, label, color, marker, shape in series:
-        wanted = np.maximum(100 * failures[column].to_numpy(float), LEAST_WANTED)
-        ax.plot(place, wanted, color=color, marker=marker, ls=shape, lw=2, label=label)
-    for row in failures.to_dict("records"):
-        if not row["holds"]:
-            ax.axvspan(row["failures"] - 0.5, row["failures"] + 0.5, color=RED, alpha=0.08, lw=0)
-    ax.axhline(100, color="black", lw=1.4)
-    ax.annotate("all that the hosts have", (0.01, 101), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
-    shown = np.unique(np.rint(np.linspace(0, len(failures) - 1, min(len(failures), MOST_COLUMNS))).astype(int))
-    cells: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "va": "top", "annotation_clip": False}
-    rows = _host_rows(failures.iloc[shown])
-    for line, (name, texts) in enumerate(rows):
-        down = -6 - ROW_POINTS * line
-        ax.annotate(name, (0, 0), xycoords="axes fraction", xytext=(-6, down), ha="right", **cells)
-        for x, text in zip(place[shown], texts, strict=True):
-            ax.annotate(text, (x, 0), xycoords=("data", "axes fraction"), xytext=(0, down), ha="center", **cells)
-    both = failures[["memory_share_max", "cpu_share"]].to_numpy() * 100
-    _plain_log(ax, max(min(0.7 * float(both.min()), 50), LEAST_WANTED), max(2.0 * float(both.max()), 200), "y")
-    ax.set_xticks(place[shown], [""] * shown.size)
-    ax.set_xlim(place.min() - 0.5, place.max() + 0.5)
-    ax.set_ylabel("Wanted of the hosts [%], log scale")
-    ax.set_title("Hosts that fail: the promise and the truth")
-    ax.legend(loc="upper left", fontsize=8)
-    add_caption(ax, failures, "Shaded: the hosts do not bear it.", WIDTH)
-    ax.texts[-1].set_position((-80, -16 - ROW_POINTS * len(rows)))
-    return ax
-
-
-def _host_rows(failures: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    rows = [
-        ("hosts failed", [str(int(k)) for k in failures["failures"]]),
-        ("rule claims to bear", [f"{int(k)} more" for k in failures["claimed"]]),
-        ("hosts would bear", [f"{int(k)} more" for k in failures["holds_for"]]),
-    ]
-    for column, name in (("ballooned_bytes", "balloons [GiB]"), ("swapped_bytes", "swapped [GiB]")):
-        if (failures[column] > 0).any():
-            rows.append((name, [number(round(size / GIB)) for size in failures[column]]))
-    for column, name in (("swap_iops_per_lun", "swap I/O a LUN [1/s]"), ("down", "desktops down")):
-        if (failures[column] > 0).any():
-            rows.append((name, [f"{value:,.0f}" for value in failures[column]]))
-    return rows
 
 
 def save_density(plan: Density, folder: str | Path) -> list[Path]:
@@ -354,16 +315,11 @@ def save_density(plan: Density, folder: str | Path) -> list[Path]:
 def save_size(bought: Size, folder: str | Path) -> list[Path]:
     """Save the charts of `size` as PNG files: the purchase, and what moves it."""
     said = size_verdict(bought)
-    frame, swings = captioned(bought.frame, bought.label, said[1]), captioned(bought.swings, bought.label, said[2])
+    basis = basis_text(bought.measured)
+    frame = captioned(bought.frame, basis, bought.label, said[1])
+    swings = captioned(bought.swings, basis, bought.label, said[2])
     where, planned = Path(folder), float(bought.purchase.usable_bytes)
     return [
         save_chart(plot_size, frame, where / "size.png"),
         save_chart(partial(plot_swings, planned=planned), swings, where / "swings.png"),
     ]
-
-
-def save_hosts(failures: pd.DataFrame, made: Cluster, folder: str | Path) -> list[Path]:
-    """Save the chart of hosts that fail as a PNG file."""
-    label = hosts_label(made, int(failures["desktops"].iloc[0] + failures["down"].iloc[0]))
-    said = " ".join(hosts_verdict(failures))
-    return [save_chart(plot_hosts, captioned(failures, label, said), Path(folder) / "hosts.png")]

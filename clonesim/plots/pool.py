@@ -1,13 +1,15 @@
-"""Charts of a simulated pool: growth of the deltas, datastores filling up, what the deltas are made of, and when."""
+"""Charts of a simulated pool: datastores filling up, what the deltas are made of, and when they grow."""
 
 from __future__ import annotations
 
 import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clonesim.plots.chart import (
     BLUE,
@@ -21,9 +23,11 @@ from clonesim.plots.chart import (
     SKY,
     add_caption,
     axes,
+    narrow,
     save_chart,
 )
-from clonesim.units import GIB, TIB
+from clonesim.plots.growth import plot_band, plot_growth_fan
+from clonesim.units import GIB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,57 +40,6 @@ LEVELS = (75, WARNED, 95)  # fill levels that administrators are warned at
 DARKEST = 1000.0  # the map's scale ends at this part of its top
 MOST_SOURCES = 16  # bars; the smaller sources are put together
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
-def plot_growth_fan(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Delta of one desktop over time: median, and the band that 90 % of the desktops lie in.
-
-    Beside it what was written, the distinct part of that, and what the guests use more than at first.
-
-    Parameters
-    ----------
-    growth : DataFrame
-        `run.growth`: a row per replicate, day, clone and disk; sizes at the end of the day. Disks of a clone are added
-        up. Optional columns: `unique_bytes`, distinct bytes written; `censored`, whether the desktop was down by then.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    """
-    ax = axes(ax)
-    columns = [c for c in ("delta_bytes", "written_bytes", "unique_bytes", "guest_used_bytes") if c in growth]
-    desktops = growth.groupby(["replicate", "day", "clone"], sort=True)[columns].sum() / GIB
-    desktops["net"] = desktops["guest_used_bytes"] - desktops.groupby(["replicate", "clone"])[
-        "guest_used_bytes"
-    ].transform("first")
-    by_day = desktops.groupby("day")
-    low, middle, high = (by_day["delta_bytes"].quantile(share) for share in (0.05, 0.5, 0.95))
-    time = middle.index.to_numpy() + 1.0  # a day's row is its end
-    label = f"5 to 95 % of the desktops: {low.iloc[-1]:.2f} to {high.iloc[-1]:.2f}"
-    ax.fill_between(time, low, high, color=SKY, alpha=0.4, lw=0, label=label)
-    ax.plot(time, middle, color=BLUE, lw=2.2, label=f"delta, median: {middle.iloc[-1]:.2f}")
-    top = 1.1 * float(high.max())
-    styles: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("written_bytes", "written by the guest, median", {"color": "black", "ls": "--"}),
-        ("unique_bytes", "distinct part of it, median", {"color": "black", "ls": ":"}),
-        ("net", f"guest use since day {time[0]:.0f}, median", {"color": ORANGE, "ls": "-."}),
-    )
-    for column, text, style in styles:
-        if column in desktops:
-            line = by_day[column].median()
-            end = float(line.iloc[-1])
-            if column != "written_bytes":
-                top = max(top, 1.1 * float(line.max()))
-            elif float(line.max()) <= 1.6 * top:
-                top = 1.1 * float(line.max())
-            beyond = " (leaves the chart)" if float(line.max()) > 1.45 * top > 0 else ""
-            ax.plot(time, line, lw=1.4, label=f"{text}: {end:.2f}{beyond}", **style)
-    bottom = min(0.0, 1.1 * float(by_day["net"].median().min()))
-    _mark_halts(ax, growth)
-    ax.set(xlabel="Time [d]", ylabel="One desktop [GiB]", title="How the deltas grow")
-    ax.set_xlim(0, float(time[-1]))
-    ax.set_ylim(bottom, 1.45 * top or 1)  # the legend stands above the curves
-    ax.legend(loc="upper right", fontsize=8, title="at the end [GiB]", title_fontsize=8)
-    room = "With room for all of it: " if "censored" in growth and growth["censored"].any() else ""
-    return add_caption(ax, growth, room + _sum_of_deltas(desktops["delta_bytes"]))
 
 
 def plot_fill(luns: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -126,6 +79,7 @@ def plot_fill(luns: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for level in LEVELS:
         ax.axhline(level, color=GREY, lw=0.8, ls=":")
         ax.annotate(f"{level} %", (1.005, level), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    _first_full(ax, table["replicate"].unique(), full, end)
     ax.axhline(100, color=RED, lw=1.6)
     ax.annotate("full: outage", (1.005, 100), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=RED)
     ax.set(xlabel="Time [d]", ylabel="Used share of the capacity [%]", title="Datastores filling up")
@@ -168,7 +122,7 @@ def plot_sources(sources: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for row, size in enumerate(sums["first_touch_bytes"]):
         ax.annotate(_size_text(size / desktops), (1.015, row), **column)
     ax.annotate("in one\ndelta, mean", (1.015, len(sums) - 0.1), **column | {"va": "bottom", "color": BLUE})
-    ax.set_yticks(place, [str(name) for name in sums.index], fontsize=9)
+    ax.set_yticks(place, [str(name) for name in sums.index], fontsize=8 if narrow(ax) else 9)
     ax.set(xlabel="Share of the sum over all sources [%]", title="What the deltas are made of")
     ax.set_xlim(min(0.0, 1.05 * float(shares["first_touch_bytes"].min())) if len(sums) else 0.0, 1.05 * top or 1)
     handles, labels = ax.get_legend_handles_labels()
@@ -178,7 +132,7 @@ def plot_sources(sources: pd.DataFrame, ax: Axes | None = None) -> Axes:
         "Without that source another one may have written it: switching a source off can save less, or more, than its "
         "bar."
     )
-    return add_caption(ax, sources, note, width=90)
+    return add_caption(ax, sources, note)
 
 
 def plot_increments_map(
@@ -201,6 +155,7 @@ def plot_increments_map(
         Simulated time; by default `increments.attrs["horizon_s"]`, else the end of the last day with a step. [s]
     """
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter
 
     ax = axes(ax)
     first = start or increments.attrs.get("start")
@@ -218,7 +173,9 @@ def plot_increments_map(
     norm = LogNorm(top / DARKEST, top, clip=True)  # one storm would darken all the rest on a linear scale
     mesh = ax.pcolormesh(np.arange(25), np.arange(8), np.maximum(table, top / DARKEST), cmap="cividis", norm=norm)
     label = "Growth steps per hour, mean [1/h], log scale"
-    ax.figure.colorbar(mesh, ax=ax, label=label, extend="min")
+    bar = ax.figure.colorbar(mesh, ax=ax, label=label, extend="min", location="bottom" if narrow(ax) else "right")
+    bar.set_ticks([mark for mark in 10.0 ** np.arange(-6, 9) if top / DARKEST <= mark <= top])
+    bar.formatter = FuncFormatter(lambda value, _: f"{value:,g}")
     worst = int(np.nanargmax(table))
     row, column = divmod(worst, 24)
     ax.plot(column + 0.5, row + 0.5, "o", ms=13, mfc="none", mec=RED, mew=2)
@@ -226,78 +183,31 @@ def plot_increments_map(
     ax.set_xticks(range(0, 25, 3))
     ax.set(xlabel="Hour of the day", ylabel="Day of the week", title="When the deltas grow")
     ax.invert_yaxis()
-    return add_caption(
-        ax, increments, _worst_hour(increments, hours, first, float(mean[worst]), counts.size), width=100
-    )
-
-
-def plot_band(band: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Mean delta over time under each allocation policy, with discards and without: how much rests on a guess.
-
-    Parameters
-    ----------
-    band : DataFrame
-        What `clonesim.policy_band` returns.
-    ax : Axes, optional
-        Where to draw; a new figure by default.
-    """
-    ax = axes(ax)
-    policies = list(dict.fromkeys(band["policy"]))
-    several = band["discards"].nunique() > 1
-    ends = []
-    for (policy, discards), part in band.groupby(["policy", "discards"], sort=False):
-        mean = part["delta_mean_bytes"].to_numpy() / GIB
-        number = policies.index(policy)
-        text = f"{policy}, discards {'on' if discards else 'off'}" if several else str(policy)
-        style = "-" if discards or not several else "--"
-        color = CYCLE[number % len(CYCLE)]
-        width = 6.0 - 2.0 * min(number, 2)  # lines on top of each other stay visible
-        ax.plot(part["day"] + 1.0, mean, color=color, ls=style, lw=width, label=f"{text}: {mean[-1]:.2f}")
-        ends.append(float(mean[-1]))
-    ax.set(xlabel="Time [d]", ylabel="Delta of one desktop, mean [GiB]", title="The same work under each policy")
-    ax.set_ylim(bottom=0)
-    ax.legend(fontsize=8, title="GiB at the end", title_fontsize=8)
-    note = f"From {min(ends):.2f} to {max(ends):.2f} GiB: which free clusters Windows picks is not published."
-    return add_caption(ax, band, note, width=90)
+    return add_caption(ax, increments, _worst_hour(increments, hours, first, float(mean[worst]), counts.size))
 
 
 def save_run_pool(run: Run, folder: str | Path) -> list[Path]:
     """Save the charts of a simulated pool as PNG files."""
-    saved = save_pool_charts(run.growth, run.luns, run.sources, run.increments, folder)
+    saved = save_pool_charts(run.growth, run.luns, run.sources, run.increments, folder, run.band)
     return saved if run.band is None else [*saved, save_chart(plot_band, run.band, Path(folder) / "band.png")]
 
 
 def save_pool_charts(
-    growth: pd.DataFrame, luns: pd.DataFrame, sources: pd.DataFrame, increments: pd.DataFrame, folder: str | Path
+    growth: pd.DataFrame,
+    luns: pd.DataFrame,
+    sources: pd.DataFrame,
+    increments: pd.DataFrame,
+    folder: str | Path,
+    band: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Save the four charts of a pool as PNG files."""
     charts = (
-        (plot_growth_fan, growth, "growth.png"),
+        (partial(plot_growth_fan, band=band), growth, "growth.png"),
         (plot_fill, luns, "fill.png"),
         (plot_sources, sources, "sources.png"),
         (plot_increments_map, increments, "increments.png"),
     )
     return [save_chart(plot, frame, Path(folder) / name) for plot, frame, name in charts]
-
-
-def _mark_halts(ax: Axes, growth: pd.DataFrame) -> None:
-    """Shade the days on which some desktops are down: their deltas stand still for want of space."""
-    if "censored" not in growth or not growth["censored"].any():
-        return
-    days = growth.groupby("day")["censored"].mean()
-    start = float(days.index[days > 0][0])
-    label = f"some desktops are down (at the end {days.iloc[-1] * 100:.0f} %): as if there were room"
-    ax.axvspan(start, float(days.index[-1]) + 1, color=RED, alpha=0.12, lw=0, label=label)
-    ax.axvline(start, color=RED, lw=1.4)
-
-
-def _sum_of_deltas(delta: pd.Series[float]) -> str:
-    """What all deltas of a pool take at the end, in words: the mean counts there, not the median or a percentile."""
-    last = delta[delta.index.get_level_values("day") == delta.index.get_level_values("day").max()]
-    pools = last.groupby("replicate").sum() * GIB / TIB
-    spread = "" if len(pools) == 1 else f" (replicates: {pools.min():.2f} to {pools.max():.2f} TiB)"
-    desktops = len(last) // len(pools)
-    return f"All {desktops} deltas together at the end: {pools.mean():.2f} TiB{spread}, mean {last.mean():.2f} GiB."
 
 
 def _full_day(part: pd.DataFrame) -> float | None:
@@ -321,6 +231,17 @@ def _fill_band(ax: Axes, table: pd.DataFrame, series: int, full: dict[Any, float
         at = min(full.values())
         text = f"first full: day {at:.1f}; full at the end: {len(full)} of {series}"
         ax.plot(at, 100, "X", color=RED, ms=10, mec="black", clip_on=False, zorder=5, ls="", label=text)
+
+
+def _first_full(ax: Axes, replicates: NDArray[Any], full: dict[Any, float], end: float) -> None:
+    """Shade between the replicates in which a datastore is full first and last; beyond the end, if not in all."""
+    first = [min((at for (_, mine), at in full.items() if mine == one), default=np.inf) for one in replicates]
+    if len(first) < 2 or not np.isfinite(first).any():
+        return
+    low, high, known = min(first), max(first), sum(np.isfinite(first))
+    until = f"{high:.1f}" if np.isfinite(high) else "beyond the end"
+    label = f"first one full, day {low:.1f} to {until} ({known} of {len(first)} replicates)"
+    ax.axvspan(low, min(high, end), color=RED, alpha=0.12, lw=0, label=label)
 
 
 def _outage_text(luns: pd.DataFrame, series: dict[Any, pd.DataFrame], full: dict[Any, float]) -> str:

@@ -42,7 +42,8 @@ def plot_probe(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xticks(place, [name.removesuffix("_grown") for name in names])
     ax.set(xlabel="Step of the probe", ylabel="Growth of the delta [units]")
     ax.set_title("Which policy does this Windows follow?")
-    ax.legend(fontsize=8)
+    ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # the legend stands above the marks
+    ax.legend(fontsize=8, loc="upper left", ncols=2, title="probability", title_fontsize=8)
     return add_caption(ax, frame)
 
 

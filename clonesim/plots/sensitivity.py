@@ -17,6 +17,7 @@ from clonesim.plots.chart import (
     axes,
     broken,
     captioned,
+    narrow,
     save_chart,
     text_beside,
     with_room,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from clonesim.planning.sensitivity import Sensitivity
 
-WIDTH = 120  # letters in a line of a caption
 DECADE = 10.0  # figures over more than that are drawn on a log scale
 
 
@@ -50,21 +50,23 @@ def plot_sensitivity(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     called, scale = _scale(max(ends), unit)
     log = min(ends) > 0 and max(ends) / min(ends) > DECADE
     low, high = min(ends) / scale, max(ends) / scale
-    longest = {"left": 0, "right": 0}
+    longest, small = {"left": 0, "right": 0}, narrow(ax)
+    names: list[str] = []
     for place, row in enumerate(rows):
         for end, color in (("lower", BLUE), ("higher", ORANGE)):
             at = float(row[f"at_{end}"])
             ax.barh(place, (at - usual) / scale, left=usual / scale, color=color, height=0.55)
-        for side, (at, text) in _ends(row, usual).items():
+        names.append(broken(str(row["title"]), (text for _, text in _ends(row, usual).values()) if small else ()))
+        for side, (at, text) in _ends(row, usual).items() if not small else ():
             longest[side] = max(longest[side], len(text))
             text_beside(ax, place, at / scale, side, text)
     ax.axvline(usual / scale, color="black", lw=1.0)
-    ax.set_yticks(np.arange(len(rows)), [broken(str(row["title"])) for row in rows], fontsize=8)
+    ax.set_yticks(np.arange(len(rows)), names, fontsize=7 if small else 8)
     title = str(frame.attrs["title"])
     ax.set(xlabel=f"{title[0].upper()}{title[1:]}{f' [{called}]' if called else ''}{', log scale' if log else ''}")
     ax.set_title(f"What each assumption does by itself (line: {told(usual, unit)})")
     _room(ax, (low, high), longest, log)
-    return add_caption(ax, frame, "", WIDTH)
+    return add_caption(ax, frame)
 
 
 def plot_shares(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -99,7 +101,7 @@ def plot_shares(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if not rows["total"].to_numpy(float).any():
         ax.annotate("no assumption moves it", (0.5, 0.5), xycoords="axes fraction", ha="center", color=GREY)
     ax.legend(loc="lower right", fontsize=8)
-    return add_caption(ax, frame, "Lines: 95 % intervals.", WIDTH)
+    return add_caption(ax, frame, "Lines: 95 % intervals.")
 
 
 def save_sensitivity(found: Sensitivity, folder: str | Path) -> list[Path]:

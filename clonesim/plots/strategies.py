@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clonesim.plots.chart import BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, add_caption, axes, save_figure
-from clonesim.strategy_words import TIERS, broken, comparison_verdict, pareto
+from clonesim.plots.chart import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    add_caption,
+    axes,
+    size_axis,
+)
+from clonesim.plots.describe import tell
+from clonesim.plots.sentences import strategies_sentence
+from clonesim.strategy_words import pareto
 from clonesim.units import GIB, MIB
-from clonesim.words import number, off, sized
+from clonesim.words import sized
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from clonesim.planning.compare import Comparison
 
 WIDTH = 130  # letters in a line of a caption
 INCHES = (8.0, 5.0)  # of a figure, unless its rows need more
@@ -31,18 +39,12 @@ MOST_LETTERS = 60  # of names that stand together
 GAP = 0.008  # between a name and its point, as a share of the axes
 REACH = 0.6  # an interval is drawn so far beyond the outermost strategies, as a share of their span
 LEAST_LOST, MOST_STEPS = 0.1 * MIB, 6  # bottom of the scale; marks on it
-TIER_COLUMNS = 4  # of the legend
-TIER_COLORS = dict(zip(TIERS, (BLUE, GREEN, ORANGE, RED, PINK, GREY, SKY), strict=True))
 NOT_BEATEN = "not beaten by another"
 NOTE = (
     "Storage: all tiers at their largest, base images and swap files shared out. Lost: blocks that profile (unless "
     "streamed) and user-data sources had written to the system disk; nothing where it is set back only after the run. "
     "Bars: Student's 95 % intervals over replicates, an arrowhead where one goes on. Green line and rings: no other "
     "strategy needs less storage without losing more."
-)
-TIERS_NOTE = (
-    "Each tier at its largest, all desktops together. Bars: Student's 95 % interval of the total, an arrowhead where "
-    "it goes on."
 )
 
 Floats = NDArray[np.float64]
@@ -95,19 +97,19 @@ def plot_strategies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Strategies that lose nothing lie in the band at the bottom, in rows so that they can be told apart: the least
     storage lowest. The scale of what is lost above it is logarithmic.
     """
-    ax = _axes(ax, _inches(frame))
+    ax = sized_axes(ax, strategies_inches(frame))
     lost = frame["state_lost_bytes"].to_numpy(np.float64)
     row = min(ROW, 1 / _rows(lost))
     band = row * (np.count_nonzero(lost <= 0) + 0.5)
     height = _heights(frame, lost, row, band)
-    middle, low, high = _interval(frame)
+    middle, low, high = interval(frame)
     refreshed = frame["refreshes"].to_numpy(np.float64) > 0
     if (lost <= 0).any():
         ax.axhspan(0, band, color=GREEN, alpha=0.08, lw=0)
     ax.axvline(middle[0], color=GREY, lw=1.0, ls=":", zorder=0.5)
     view = _view(middle, low, high)
     ax.set_xlim(*view)
-    low, high = _cut(ax, view, (low, high), height, GREY)
+    low, high = cut_ends(ax, view, (low, high), height, GREY)
     front = _frontier(ax, frame, middle, height)
     for mine, marker, color, title in ((~refreshed, "o", BLUE, "not set back"), (refreshed, "s", ORANGE, "set back")):
         if mine.any():
@@ -116,42 +118,39 @@ def plot_strategies(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.errorbar(middle[mine], height[mine], xerr=spans, ms=6, label=title, zorder=3, **style)
     points = Points((low, middle, high), height, lost > 0, row, band)
     texts = _named([str(label) for label in frame["strategy"]], list(np.stack([low, middle, high, height, lost]).T))
-    _labels(ax, texts, _font(ax, row, _beside_axes(frame, NOTE)), points, front)
+    _labels(ax, texts, font_size(ax, row, height_beside(frame, NOTE)), points, front)
     _marks_of_lost(ax, lost, band)
     ax.set_ylim(0, 1)
-    ax.set(xlabel="Storage per desktop [GiB]", ylabel="User's state lost at each refresh")
+    size_axis(ax, "x").set(xlabel="Storage per desktop", ylabel="User's state lost at each refresh")
     ax.set_title("What a strategy needs, and what its users lose", pad=26)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=8, frameon=False)
-    return add_caption(ax, frame, NOTE, WIDTH)
+    return tell(add_caption(ax, frame, NOTE), strategies_sentence(frame))
 
 
-def _inches(frame: pd.DataFrame) -> tuple[float, float]:
+def strategies_inches(frame: pd.DataFrame) -> tuple[float, float]:
     """Size of a figure in which all names of `plot_strategies` have room. [inch]"""
-    return _sized(_rows(frame["state_lost_bytes"].to_numpy(np.float64)), _beside_axes(frame, NOTE))
+    return figure_inches(_rows(frame["state_lost_bytes"].to_numpy(np.float64)), height_beside(frame, NOTE))
 
 
-def _tiers_inches(frame: pd.DataFrame) -> tuple[float, float]:
-    """Size of a figure in which all names of `plot_tiers` have room. [inch]"""
-    return _sized(_tier_places(_tier_names(frame))[1], _beside_axes(frame, TIERS_NOTE, _legend_rows(frame)))
-
-
-def _sized(rows: float, beside: float) -> tuple[float, float]:
+def figure_inches(rows: float, beside: float) -> tuple[float, float]:
+    """Size of a figure with so many rows and so much beside them [pt]. [inch]"""
     return INCHES[0], max(INCHES[1], round((ROW_POINTS * rows + beside) / POINTS + 0.05, 1))
 
 
-def _beside_axes(frame: pd.DataFrame, note: str, legend_rows: int = 1) -> float:
+def height_beside(frame: pd.DataFrame, note: str, legend_rows: int = 1) -> float:
     """Height of title, legend, axis and caption. [pt]"""
     lines = len(textwrap.wrap(f"{frame.attrs.get('caption', '')} {note}", WIDTH - 20))
     return 80.0 + 14.0 * legend_rows + 9.0 * lines
 
 
-def _font(ax: Axes, row: float, beside: float) -> float:
+def font_size(ax: Axes, row: float, beside: float) -> float:
     """Size of letters in rows of this share of the axes, as high as they will be, nearly, when all is laid out. [pt]"""
     high = POINTS * ax.bbox.height / ax.figure.dpi / 0.77 - beside  # as axes are before all is laid out
     return float(np.clip(FONT * row * high / ROW_POINTS, LEAST_FONT, FONT))
 
 
-def _axes(ax: Axes | None, inches: tuple[float, float]) -> Axes:
+def sized_axes(ax: Axes | None, inches: tuple[float, float]) -> Axes:
+    """Axes given, or those of a new figure of this size. [inch]"""
     found = axes(ax)
     if ax is None:
         found.figure.set(size_inches=inches)
@@ -164,7 +163,7 @@ def _rows(lost: Floats) -> float:
     return lost.size - some + 0.5 + (max(5.0, 1.6 * some + 1) if some else 1.0)
 
 
-def _interval(frame: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+def interval(frame: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
     """Storage per desktop with the ends of its interval; none where there is no bound. [GiB]"""
     middle, low, high = (frame[f"storage_bytes{end}"].to_numpy(np.float64) / GIB for end in ("", "_low", "_high"))
     low, high = (np.where(np.isfinite(end), end, middle) for end in (low, high))
@@ -182,7 +181,7 @@ def _view(middle: Floats, low: Floats, high: Floats) -> tuple[float, float]:
     return max(0.0, left - step), right + step
 
 
-def _cut(
+def cut_ends(
     ax: Axes, view: tuple[float, float], ends: tuple[Floats, Floats], height: Floats, color: str
 ) -> tuple[Floats, Floats]:
     """Intervals within the view; arrowheads where they go on."""
@@ -325,75 +324,3 @@ def _marks_of_lost(ax: Axes, lost: Floats, band: float) -> None:
         inside = inside[:: max(1, -(-inside.size // MOST_STEPS))] if inside.size else np.array([np.sqrt(np.prod(ends))])
         marks += [(float(at), sized(float(size))) for at, size in zip(_height(inside, ends, band), inside, strict=True)]
     ax.set_yticks([at for at, _ in marks], [text for _, text in marks])
-
-
-def plot_tiers(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """What a desktop's storage is made of under each strategy; the one that needs least on top.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        `Comparison.frame`; its first row is the base.
-    ax : Axes, optional
-        Where to draw; a new figure by default, as high as the strategies need.
-    """
-    ax = _axes(ax, _tiers_inches(frame))
-    base, before = str(frame["strategy"].iloc[0]), float(frame["storage_bytes"].iloc[0]) / GIB
-    rows = frame.sort_values("storage_bytes", ascending=False, kind="stable")
-    place, top = _tier_places(names := _tier_names(frame))
-    font = _font(ax, 1 / top, _beside_axes(frame, TIERS_NOTE, _legend_rows(frame)))
-    left = np.zeros(len(rows))
-    for column in _tiers_there(frame):
-        size = rows[column].to_numpy(np.float64) / GIB
-        ax.barh(place, size, left=left, height=0.66, color=TIER_COLORS[column], label=TIERS[column])
-        left = left + size
-    total, low, high = _interval(rows)
-    view = 0.0, 1.02 * max(float(total.max()), min(float(high.max()), 1.35 * float(total.max())))
-    known = np.isfinite(rows["storage_bytes_low"].to_numpy(np.float64))
-    low, high = _cut(ax, view, (low, high), place, "black")
-    spans = np.stack([total - low, high - total])[:, known]
-    ax.errorbar(*(total[known], place[known]), xerr=spans, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
-    margin: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontsize": font, "va": "center"}
-    for spot, value in enumerate(total):
-        share = "" if rows["strategy"].iloc[spot] == base else f" ({off(value / before - 1)})"
-        ax.annotate(f"{number(float(value))}{share}", (1.015, place[spot]), **margin)
-    ax.set_yticks(place, names, fontsize=font, linespacing=1.0)
-    ax.set_xlim(*view)
-    ax.set_ylim(0, top)
-    ax.set(xlabel="Storage per desktop [GiB]")
-    ax.set_title("What the storage is made of", pad=12 + 14 * _legend_rows(frame))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=TIER_COLUMNS, fontsize=8, frameon=False)
-    return add_caption(ax, frame, TIERS_NOTE, WIDTH - 20)
-
-
-def _tiers_there(frame: pd.DataFrame) -> list[str]:
-    """Columns of the tiers that some strategy has."""
-    return [column for column in TIERS if frame[column].to_numpy(np.float64).any()]
-
-
-def _legend_rows(frame: pd.DataFrame) -> int:
-    return max(1, -(-len(_tiers_there(frame)) // TIER_COLUMNS))
-
-
-def _tier_names(frame: pd.DataFrame) -> list[str]:
-    """Names beside the bars, from the bottom up."""
-    base = str(frame["strategy"].iloc[0])
-    labels = frame.sort_values("storage_bytes", ascending=False, kind="stable")["strategy"].astype(str)
-    return [broken(label, 30) + (" (base)" if label == base else "") for label in labels]
-
-
-def _tier_places(names: list[str]) -> tuple[Floats, float]:
-    """Height of each bar's middle, and of all: a row for each, and more for names of several lines."""
-    rows = np.array([1.0 + 0.65 * name.count("\n") for name in names])
-    return 0.2 + np.cumsum(rows) - rows / 2, 0.4 + float(rows.sum())
-
-
-def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Save the charts of `compare` as PNG files: storage against state lost, and tiers of storage."""
-    frame = comparison.frame.copy()
-    frame.attrs |= {"caption": f"{comparison_verdict(comparison)[0]} {comparison.label}"}
-    where = Path(folder)
-    return [
-        save_figure(lambda one: plot_strategies(frame, one.add_subplot()), where / "strategies.png", _inches(frame)),
-        save_figure(lambda one: plot_tiers(frame, one.add_subplot()), where / "tiers.png", _tiers_inches(frame)),
-    ]

@@ -21,6 +21,7 @@ from clonesim.plots.chart import (
     add_caption,
     axes,
     save_chart,
+    size_axis,
     time_unit,
 )
 from clonesim.units import GIB
@@ -54,9 +55,9 @@ def plot_policies(experiment: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_yticks(place, list(delta.index))
     ax.set_xlim(left=min(0.0, float(net.min())), right=1.12 * float(delta.max()))
     rounds = int(experiment["round"].max())
-    ax.set(xlabel="Size [GiB]", ylabel="Allocation policy", title=f"Delta after {rounds} rounds of create and delete")
+    ax.set(xlabel="Size", ylabel="Allocation policy", title=f"Delta after {rounds} rounds of create and delete")
     ax.legend(loc="lower right")
-    return add_caption(ax, experiment)
+    return add_caption(size_axis(ax, "x"), experiment)
 
 
 def plot_replay(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -86,11 +87,11 @@ def plot_replay(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         style = {"color": CYCLE[number % len(CYCLE)], "ls": SHAPES[number // len(CYCLE) % len(SHAPES)]}
         draw(parts[name], "file_bytes", f"{name} file", end[name], lw=max(3.2 - 0.25 * number, 1.2), **style)
     draw(one, "unique_bytes", "distinct 512 B sectors", unique, color="black", lw=1)
-    ax.set(xlabel=f"Time since the first command [{unit}]", ylabel="Size [GiB]", title="One delta in several formats")
+    ax.set(xlabel=f"Time since the first command [{unit}]", ylabel="Size", title="One delta in several formats")
     ax.set_xlim(0, float(table["time_s"].max()) / scale or 1)
     ax.set_ylim(0, top or 1)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, title="at the end [GiB]", frameon=False)
-    return add_caption(ax, table)
+    return add_caption(size_axis(ax), table)
 
 
 def plot_trace_growth(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -112,12 +113,13 @@ def plot_trace_growth(growth: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.plot(time, mean, color=BLUE, lw=1.8, marker="o", ms=3, label="mean of the clones")
     clones = float(growth["delta_total_bytes"].iloc[-1] / growth["delta_mean_bytes"].iloc[-1])
     right = ax.secondary_yaxis("right", functions=(partial(_times, clones), partial(_times, 1 / clones)))
-    right.set_ylabel(f"Sum of all {clones:.0f} clones, read at the mean [GiB]")
-    ax.set(xlabel=f"Time [{unit}]", ylabel="Delta file of one clone [GiB]", title="Growth of the deltas")
+    right.set_ylabel(f"Sum of all {clones:.0f} clones, read at the mean")
+    ax.set(xlabel=f"Time [{unit}]", ylabel="Delta file of one clone", title="Growth of the deltas")
     ax.set_xlim(0, float(time.max()))
     ax.set_ylim(bottom=0)
     ax.legend(loc="lower right")
-    return add_caption(ax, growth)
+    size_axis(right)
+    return add_caption(size_axis(ax), growth)
 
 
 def plot_increments(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from clonesim.scenario import catalog
 from clonesim.scenario.fields import Section, text
+from clonesim.scenario.marks import TABLE, by_word, read_marks, touches
 from clonesim.scenario.model import SECTIONS, Scenario
 from clonesim.scenario.strategy import TOPIC, Choice, parameters_of
 from clonesim.scenario.strategy_rules import unused
@@ -21,12 +22,21 @@ BRACKETED_UNIT = re.compile(r" \[(1|B|s|d|h|1/d|MHz)\](?= |$)")
 ATTRIBUTE = re.compile(r"^(\w+(?:, \w+)*) : .*$")
 
 
-def commented(scenario: Scenario) -> str:
+def commented(scenario: Scenario, marks: Mapping[str, str] | None = None) -> str:
     """TOML text that `load_scenario` reads back to an equal scenario.
 
     Values that were asked for are lines; the others stand behind `#` with the values that they have, each with what it
     means, its range, and where it comes from.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Made by `load_scenario`.
+    marks : mapping, optional
+        By key, such as "guest.disk": a text that begins with "measured:", "derived:" or "calibrated:" and says how.
+        They come beside the scenario's own marks, as a comment above the value, and in the table `marks` at the end.
     """
+    known = read_marks(scenario.marks | dict(marks or {}), SECTIONS)
     lines = [
         "# A scenario for clonesim. Lines without # were asked for; lines with one show what follows from the catalog.",
         "# Sizes are whole numbers with B, KiB, MiB, GiB or TiB; durations numbers with s, min, h or d.",
@@ -40,25 +50,42 @@ def commented(scenario: Scenario) -> str:
         told = _attributes(model)
         lines += [f"[{name}]"]
         for field in model.model_fields:
-            lines += _entry(section, field, given, told.get(field, ""))
+            own = {key: mark for key, mark in known.items() if touches(key, f"{name}.{field}")}
+            lines += _entry(section, field, given, told.get(field, ""), own)
         lines.append("")
     for choice in scenario.strategy:
         lines += [*_strategy(choice), ""]
+    lines += _marked(known)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _entry(section: Section, field: str, given: Mapping[str, Any], meaning: str) -> list[str]:
+def _entry(section: Section, field: str, given: Mapping[str, Any], meaning: str, marks: Mapping[str, str]) -> list[str]:
     parameter = type(section).parameter(field, getattr(section, "name", None))
     unit = parameter.unit if parameter else "1"
     note = BRACKETED_UNIT.sub("", meaning)
     if parameter is not None:
         note = f"{note} {_allowed(parameter)}"
     lines = _wrapped(note.strip())
+    for key, mark in marks.items():
+        part = key.removeprefix(f"{section.table}.{field}").removeprefix(".")
+        lines += _wrapped(f"{mark} ({part})" if part else mark)
     value = given.get(field, getattr(section, field))
     if value is None:
         return [*lines, f"# {field} is not set"]
     shown = f"{field} = {_toml(value, unit)}"
     return [*lines, shown if field in given else f"# {shown}"]
+
+
+def _marked(marks: Mapping[str, str]) -> list[str]:
+    """Table of what was measured, for results to tell."""
+    if not marks:
+        return []
+    lines = _wrapped("What was measured, which results tell. Take a key out when you change its value here by hand.")
+    lines.append(f"[{TABLE}]")
+    for word, keys in by_word(marks).items():
+        quoted = [f"{json.dumps(key)}," for key in keys]
+        lines += [f"{word} = [", *(f"    {line}" for line in textwrap.wrap(" ".join(quoted), WIDTH - 4)), "]"]
+    return [*lines, ""]
 
 
 def _strategy(choice: Choice) -> list[str]:

@@ -14,11 +14,12 @@ from clonesim.errors import ParameterError, Problem, ScenarioError, nearest
 from clonesim.scenario import rules, strategy_rules  # noqa: F401 (the second registers its rules)
 from clonesim.scenario.catalog import DEFAULT_SCENARIO, presets
 from clonesim.scenario.fields import Section
+from clonesim.scenario.marks import TABLE, keys_of, read_marks, without
 from clonesim.scenario.model import SECTIONS, Scenario, Start, ZoneShare
 from clonesim.scenario.strategy import read_strategies
 
 NESTED = {"sources", "parameters", "start", "locks"}  # tables inside tables: merged key by key
-KEYS = (*SECTIONS, "strategy")
+KEYS = (*SECTIONS, "strategy", TABLE)
 INNER: dict[str, type[Section]] = {"start": Start, "time_zones": ZoneShare}
 CHOOSING = {"guest", "workload", "platform"}  # tables whose name chooses the defaults of the others
 
@@ -63,10 +64,10 @@ def load_scenario(
         return scenario
     label, tables = _tables(scenario)
     problems: list[Problem] = []
-    merged = _merged(tables, overrides, problems)
+    merged = _over(tables, overrides, problems)
     for item in settings:
         try:
-            merged = _merged(merged, read_override(item), problems)
+            merged = _over(merged, read_override(item), problems)
         except ParameterError as error:
             problems.append(_problem(error))
     made, refused = _sections(merged, problems)
@@ -95,7 +96,7 @@ def read_override(item: str) -> dict[str, Any]:
 
 def _tables(scenario: str | Path | Scenario | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if isinstance(scenario, Scenario):
-        return scenario.pool.name, {**scenario.given(), "strategy": list(scenario.strategy)}
+        return scenario.pool.name, {**scenario.given(), "strategy": list(scenario.strategy), TABLE: scenario.marks}
     if isinstance(scenario, Mapping):
         return "given", _on_base("given", dict(scenario))
     if isinstance(scenario, str) and scenario in presets():
@@ -127,6 +128,20 @@ def _on_base(label: str, tables: dict[str, Any]) -> dict[str, Any]:
         allowed = f"packaged scenarios are {', '.join(presets())}"
         raise ScenarioError(label, [Problem("base", base, allowed, nearest(base, presets()))])
     return _merged(_packaged(base), tables, [])
+
+
+def _over(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """Tables with overrides; a value that is replaced is no longer what its mark says."""
+    found = _merged(tables, over, problems)
+    if TABLE in over:
+        found[TABLE] = over[TABLE]
+    elif isinstance(tables.get(TABLE), Mapping):
+        try:
+            found[TABLE] = without(read_marks(tables[TABLE], SECTIONS), keys_of(over))
+        except ParameterError as error:
+            problems.append(_problem(error))
+            found.pop(TABLE)
+    return found
 
 
 def _merged(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -167,7 +182,15 @@ def _sections(tables: Mapping[str, Any], problems: list[Problem]) -> tuple[Scena
             refused.add(name)
     strategy, wrong = read_strategies(tables.get("strategy", []))
     problems += wrong
-    return Scenario(**made, strategy=strategy), refused
+    return Scenario(**made, strategy=strategy, marks=_marks(tables.get(TABLE, {}), problems)), refused
+
+
+def _marks(value: Any, problems: list[Problem]) -> dict[str, str]:
+    try:
+        return read_marks(value, SECTIONS)
+    except ParameterError as error:
+        problems.append(_problem(error))
+        return {}
 
 
 def _section(model: type[Section], values: dict[str, Any], problems: list[Problem], refused: set[str]) -> Section:

@@ -15,6 +15,7 @@ from clonesim.errors import ParameterError
 from clonesim.scenario import catalog
 from clonesim.scenario.desktop import Guest, Start, Workload
 from clonesim.scenario.fields import Section
+from clonesim.scenario.marks import read_marks
 from clonesim.scenario.people import Pool, Storms, Users, ZoneShare
 from clonesim.scenario.storage import ArrayDisks, DeltaDisk, Hosts, Luns, Platform, format_parameters
 from clonesim.scenario.strategy import Choice, in_order
@@ -47,6 +48,9 @@ class Scenario(BaseModel):
         The tables, in base units.
     strategy : tuple of Choice
         Strategies for statelessness, in the order of the catalog; empty: clones keep what they write.
+    marks : mapping
+        By key, such as "guest.disk": that its value was measured, derived or calibrated, and how. They change nothing
+        that is simulated: scenarios that differ in marks only are equal, and `to_dict` leaves them out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -61,6 +65,19 @@ class Scenario(BaseModel):
     storms: Storms = Field(default_factory=Storms)
     platform: Platform = Field(default_factory=Platform)
     strategy: tuple[Choice, ...] = ()
+    marks: dict[str, str] = Field(default_factory=dict, exclude=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the values are the same; marks only say where they come from."""
+        if not isinstance(other, Scenario):
+            return NotImplemented
+        names = (*SECTIONS, "strategy")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    @field_validator("marks", mode="before")
+    @classmethod
+    def _known_marks(cls, value: Any) -> dict[str, str]:
+        return read_marks(value, SECTIONS)
 
     @field_validator("strategy")
     @classmethod

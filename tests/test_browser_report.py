@@ -1,0 +1,149 @@
+"""The report in a real browser: no error, no request, no serious finding of axe-core, both widths, both schemes, paper.
+
+Needs Debian's packages chromium and chromium-driver, and from PyPI selenium and axe-core-python (axe-core itself is in
+that package: no npm). With SCREENSHOTS=folder the screenshots and the PDF stay there.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_tools import HOSTILE, page
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+axe_module = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no chromium: apt-get install chromium chromium-driver"
+)
+WIDTHS, SCHEMES = (1440, 390), ("light", "dark")
+ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
+# What a table does not show at that width may be scrolled to; the page itself must not be wider than the screen.
+OVERFLOWING = """
+const wide = document.documentElement.clientWidth;
+return [...document.querySelectorAll('main *, header *, nav *')].filter(
+  one => !one.closest('.scroll, svg') && one.getBoundingClientRect().right > wide + 1
+).map(one => one.outerHTML.slice(0, 80));
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    file.write_text(page(), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ARGUMENTS:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def opened(browser, report: Path, width: int, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(report.as_uri())
+
+
+def kept(name: str, data: bytes) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_opens_without_errors_or_requests_and_fits(browser, report, width, scheme) -> None:
+    opened(browser, report, width, scheme)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    kept(f"report-{width}-{scheme}.png", base64.b64decode(shot["data"]))
+    assert browser.title.startswith(HOSTILE)
+    assert browser.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+    assert {url for url in asked if not url.startswith("data:")} == {report.as_uri()}
+    assert browser.execute_script(OVERFLOWING) == []
+    shown = "return [...document.querySelectorAll('figure svg')].filter(one => one.getBoundingClientRect().width > 0)"
+    classes = browser.execute_script(f"{shown}.map(one => one.getAttribute('class'))")
+    assert len(classes) == 9
+    assert all("phone" in one if width < 600 else "wide" in one for one in classes)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing_serious(browser, report, width, scheme) -> None:
+    opened(browser, report, width, scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    browser.execute_script((Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    assert len(found["passes"]) > 20, "axe-core has looked at the page"
+    told = [f"{one['impact']}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+    assert [text for text in told if text.startswith(("serious", "critical"))] == []
+
+
+def test_a_table_opens_by_key_and_colours_follow_the_scheme(browser, report) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    colours = {}
+    for scheme in SCHEMES:
+        opened(browser, report, 1440, scheme)
+        script = "return getComputedStyle(document.querySelector('figure svg text')).fill"
+        colours[scheme] = browser.execute_script(script)
+    assert colours == {"light": "rgb(0, 0, 0)", "dark": "rgb(232, 232, 232)"}
+    summary = browser.find_element(By.CSS_SELECTOR, "#growth summary")
+    table = browser.find_element(By.CSS_SELECTOR, "#growth table")
+    assert not table.is_displayed()
+    summary.send_keys(Keys.ENTER)
+    assert table.is_displayed()
+    assert "Delta of one desktop by day" in table.text
+
+
+def test_the_scenario_is_downloaded(browser, report, tmp_path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    opened(browser, report, 1440, "light")
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
+    browser.find_element(By.CSS_SELECTOR, "a[download]").click()
+    WebDriverWait(browser, 20).until(lambda _: (tmp_path / "scenario.toml").is_file())
+    assert "[pool]" in (tmp_path / "scenario.toml").read_text(encoding="utf-8")
+
+
+def test_paper_is_a4_and_light_whatever_the_screen_is(browser, report) -> None:
+    opened(browser, report, 1440, "dark")
+    made = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True, "printBackground": True})
+    pdf = base64.b64decode(made["data"])
+    kept("report-a4.pdf", pdf)
+    assert b"/MediaBox [0 0 594.95996 841.91998]" in pdf or b"/MediaBox [0 0 595" in pdf
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    )
+    look = "return ['figure svg text', 'body'].map(one => getComputedStyle(document.querySelector(one)))"
+    look += ".map((style, number) => number ? style.color : style.fill)"
+    assert browser.execute_script(look) == ["rgb(0, 0, 0)", "rgb(26, 28, 32)"]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
