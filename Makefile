@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 WARM := $(VENV)/compiled
 
-.PHONY: setup demo test lint types unit bench fuzz kernels catalog clean
+.PHONY: setup demo test lint types unit bench fuzz docs claims kernels catalog clean
 
 setup: $(STAMP) $(WARM)
 
@@ -53,8 +53,14 @@ fuzz: setup  ## nightly: 200,000 mutated inputs for every reader, some two hours
 kernels:  ## after editing a kernel: make every cached kernel new
 	$(PYTHON) tools/stamp_kernels.py
 
+docs: setup  ## pages in docs/_build/html
+	$(BIN)/python -m sphinx -W -n docs docs/_build/html
+
+claims: setup  ## after a change of the model: compute the figures of docs/claims.md anew
+	$(BIN)/python tools/claims_page.py
+
 catalog: setup  ## after editing the catalog: write docs/catalog.md anew
 	$(BIN)/python tools/catalog_tables.py
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/notebooks
