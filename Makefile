@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 WARM := $(VENV)/compiled
 
-.PHONY: setup demo test lint types unit bench fuzz docs claims kernels catalog clean
+.PHONY: setup demo test lint types unit bench fuzz docs notebooks planner claims kernels catalog clean
 
 setup: $(STAMP) $(WARM)
 
@@ -55,6 +55,12 @@ kernels:  ## after editing a kernel: make every cached kernel new
 
 docs: setup  ## pages in docs/_build/html
 	$(BIN)/python -m sphinx -W -n docs docs/_build/html
+
+notebooks: setup  ## run all notebooks and keep their outputs
+	$(BIN)/python tools/run_notebooks.py
+
+planner: setup  ## after a change of the model: simulate the planner page's pools anew
+	$(BIN)/python tools/planner_pools.py --anew
 
 claims: setup  ## after a change of the model: compute the figures of docs/claims.md anew
 	$(BIN)/python tools/claims_page.py

@@ -42,8 +42,7 @@ def pool_answers(run: Run) -> list[Answer]:
 
 def _sizes(run: Run) -> Answer:
     days = counted(run.scenario.pool.days, "day")
-    last = run.growth[run.growth["day"] == run.scenario.pool.days - 1]
-    desktops = last.groupby(["replicate", "clone"])["delta_bytes"].sum()  # disks of a desktop together
+    desktops = run.desktops[run.desktops["day"] == run.desktops["day"].max()]["delta_bytes"]
     low, middle, high = (float(desktops.quantile(share)) for share in SHARES.values())
     spread = f"median; nine of ten have {between(low, high, 'B')}" if sized(low) != sized(high) else "all alike"
     found = [

@@ -53,7 +53,7 @@ def make_files(folder, needed):
     """Write the files that an example names into a folder."""
     names = {Path(word).name for word in needed}
     if "sizes.csv" in names and "clonesim-probe.json" not in names:
-        weeks = 3 if "calibrate" in names else 10  # as many are simulated
+        weeks = 2 if "calibrate" in names else 10  # as many are simulated
         pool(12, weekly(weeks), lambda day: 90 * MIB * day, start="2026-01-12", luns=2, noise=8 * MIB, seed=1).to_csv(
             folder / "sizes.csv", index=False
         )

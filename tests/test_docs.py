@@ -71,7 +71,7 @@ def check_command(words: list[str], program) -> str:
     if name is None:
         groups = {key.split()[0] for key in program}
         return "" if len(words) == 1 and words[0] in groups else f"there is no command {words[0]!r}"
-    known = {text for one in options(program[name]) for text in one.opts} | {"--help", "-h"}
+    known = {text for one in options(program[name]) for text in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
     asked = [word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)]
     wrong = [word for word in asked if word not in known]
     return f"{name} has no option {wrong}" if wrong else ""

@@ -8,8 +8,10 @@ import pytest
 from terminal_tools import FEWER, commands, documented, examples, make_files, matches, misfits, paths
 
 from clonesim import cli
+from clonesim.cli import runs
 
 COMMANDS = commands()
+run_pool = runs._run_pool
 NO_JSON = ("demo", "app")
 MORE = {
     "run --trace": "run --trace packaged --clones 4 --hosts 8 --window 2min --interval 1min",
@@ -57,10 +59,16 @@ def once(monkeypatch, module, name):
     monkeypatch.setattr(place, name, remembered)
 
 
+def small_pool(scenario, settings, seed, replicates, band, *rest):
+    """What `clonesim demo` ends with, for fewer clones and days."""
+    return run_pool(scenario, [*settings, "pool.clones=4", "pool.days=3"], seed, replicates, "2", *rest)
+
+
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(runs, "_run_pool", small_pool if "demo" in request.node.name else run_pool)
     for module, names in LONG.items():
         for name in names:
             once(monkeypatch, module, name)

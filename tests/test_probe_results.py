@@ -216,7 +216,7 @@ def test_command_line(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "The policy is fresh-first, with a probability of 99.9 %." in told
     assert "measured" in told
-    assert max(map(len, told.splitlines())) <= 160
+    assert max(map(len, told.splitlines())) <= 80
     assert {path.name for path in out.iterdir()} == {"probe-row.csv", "probe.png"}
     assert "fresh-first" in (out / "probe-row.csv").read_text()
     assert main([*command, "--json"]) == 0

@@ -226,3 +226,18 @@ class TestStartFromABitmap:
         assert str(caught.value) == f"guest.start.bitmap={where!r}: a copy of $Bitmap has 1 B to 128 MiB."
         with pytest.raises(ScenarioError, match="there is no such file"):
             small(guest={"start": {"bitmap": str(tmp_path / "absent")}})
+
+
+def test_a_desktop_is_all_its_disks() -> None:
+    """Quantiles and means are of desktops: by hand, the disks of each added up."""
+    run = simulate(small(WITHOUT, platform={"name": "generic"}, strategy=["disposable-disk"]), seed=3, replicates=2)
+    last = run.growth[run.growth["day"] == run.scenario.pool.days - 1]
+    assert last["disk"].nunique() == 2
+    sums = {key: int(part["delta_bytes"].sum()) for key, part in last.groupby(["replicate", "clone"])}
+    found = run.desktops[run.desktops["day"] == run.scenario.pool.days - 1]
+    assert dict(zip(zip(found["replicate"], found["clone"], strict=True), found["delta_bytes"], strict=True)) == sums
+    assert run.summary["delta_mean_bytes"] == pytest.approx(np.mean(list(sums.values())))
+    assert run.summary["delta_p50_bytes"] == np.median(list(sums.values()))
+    assert run.summary["delta_total_bytes"] == sum(sums.values()) // 2
+    used = last.groupby(["replicate", "clone"])["guest_used_bytes"].sum()
+    assert run.summary["guest_used_mean_bytes"] == pytest.approx(float(used.mean()))

@@ -40,7 +40,7 @@ warnings.simplefilter("error")
 
 def interact(**options):
     def shown_once(function):
-        box = ipywidgets.interactive(function, **options)
+        box = ipywidgets.interactive(function, {"manual": True}, **options)
         function(**{one._kwarg: one.value for one in box.kwargs_widgets})
         return function
 

@@ -14,7 +14,6 @@ app = typer.Typer(
     name="clonesim",
     help="How VDI linked clones grow, and what their growth does to the storage they share.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, chop_cells
 
-USUAL = 14  # columns of texts beside the names give way down to here before names do
+USUAL = 16  # columns of texts beside the names give way down to here before names do
 FLOOR = 12  # no column of texts is made narrower
 FRAME, BETWEEN = 2, 2  # letters that a table needs at its edges, and between two columns
 PIECES = re.compile(r"[^\s\-./\\_+,;:@]*[\s\-./\\_+,;:@]?")  # a name may be broken behind these

@@ -40,7 +40,7 @@ def _print_growth(run: Run) -> None:
     last = run.scenario.pool.days - 1
     days = sorted({round(last * k / ROWS) for k in range(1, ROWS + 1)} | {0})
     rows = []
-    for day, part in run.growth[run.growth["day"].isin(days)].groupby("day"):
+    for day, part in run.desktops[run.desktops["day"].isin(days)].groupby("day"):
         delta = part["delta_bytes"]
         row = [f"{int(str(day)) + 1}", *(gib(float(delta.quantile(share))) for share in (0.05, 0.5, 0.95))]
         total = float(delta.sum()) / run.replicates / TIB
@@ -165,7 +165,7 @@ def minutes(seconds: float) -> str:
 
 def as_json(run: Run) -> dict[str, Any]:
     """What `--json` prints: scenario, summary, growth by day, band."""
-    groups = run.growth.groupby("day")["delta_bytes"]
+    groups = run.desktops.groupby("day")["delta_bytes"]
     from clonesim.pool.run import SHARES
 
     by_day = pd.DataFrame({name: groups.quantile(share) for name, share in SHARES.items()})

@@ -130,10 +130,18 @@ class Run:
         return digest.hexdigest()
 
     @cached_property
+    def desktops(self) -> pd.DataFrame:
+        """Growth of desktops, all disks of a clone added up: `replicate`, `day`, `clone`, `censored`, and bytes. [B]"""
+        names = [name for name in self.growth.columns if name.endswith("_bytes")]
+        found = self.growth.groupby(["replicate", "day", "clone"])[[*names, "censored"]].sum().reset_index()
+        found["censored"] = found["censored"] > 0
+        return found
+
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """The pool in a few numbers; bytes [B], times in days from the start [d]."""
         last = self.growth[self.growth["day"] == self.scenario.pool.days - 1]
-        delta = last["delta_bytes"].to_numpy()
+        delta, desktops = last["delta_bytes"].to_numpy(), self.desktops[self.desktops["day"] == last["day"].max()]
         desktop_days = self.scenario.pool.clones * self.scenario.pool.days * self.replicates
         where = backing(self.scenario.luns.backing)
         allocated = int(where.allocated(delta.astype(np.int64)).sum()) // self.replicates
@@ -141,13 +149,13 @@ class Run:
             "desktops": self.scenario.pool.clones,
             "days": self.scenario.pool.days,
             "replicates": self.replicates,
-            **{name: float(np.quantile(delta, share)) for name, share in SHARES.items()},
-            "delta_mean_bytes": float(delta.mean()),
+            **{name: float(np.quantile(desktops["delta_bytes"], share)) for name, share in SHARES.items()},
+            "delta_mean_bytes": float(desktops["delta_bytes"].mean()),
             "delta_total_bytes": int(delta.sum()) // self.replicates,
             "datastore_total_bytes": allocated,
             "array_total_bytes": where.array_bytes(allocated),
             "written_a_desktop_day_bytes": float(last["written_bytes"].sum()) / desktop_days,
-            "guest_used_mean_bytes": float(last["guest_used_bytes"].mean()),
+            "guest_used_mean_bytes": float(desktops["guest_used_bytes"].mean()),
             "growth_steps": len(self.increments),
             "locks_a_second_max": float((self.luns["reservations"] + self.luns["ats"]).max()) / 3600.0,
             "conflicts_a_second_max": float((self.luns["conflicts"] + self.luns["miscompares"]).max()) / 3600.0,

@@ -29,11 +29,9 @@ def days_shown(days: int) -> list[int]:
 
 def growth_table(run: Run) -> Element:
     """Quantiles of a desktop's delta at the end of each day, and medians of what was written and used. [GiB]"""
-    columns = ["delta_bytes", "written_bytes", "guest_used_bytes"]
-    desktops = run.growth.groupby(["replicate", "day", "clone"])[columns].sum() / GIB
-    by_day = desktops.groupby("day")
-    parts = {f"{share}": by_day["delta_bytes"].quantile(share) for share in (0.05, 0.5, 0.95)}
-    parts |= {name: by_day[name].median() for name in ("written_bytes", "guest_used_bytes")}
+    by_day = run.desktops.groupby("day")
+    parts = {f"{share}": by_day["delta_bytes"].quantile(share) / GIB for share in (0.05, 0.5, 0.95)}
+    parts |= {name: by_day[name].median() / GIB for name in ("written_bytes", "guest_used_bytes")}
     rows = _by_day(run, pd.DataFrame(parts), lambda value: f"{value:.3f}")
     head = ["End of day", "Delta, 5 % of desktops below [GiB]", "Median [GiB]", "95 % below [GiB]"]
     head += ["Written, median [GiB]", "Guest used, median [GiB]"]
