@@ -231,6 +231,14 @@ def test_dates_and_sizes_are_told_as_such(ax):
     assert "further than the history bears at 2026-04-10" in words
 
 
+def test_measured_dates_may_have_a_zone(ax):
+    zoned = tools.measured()
+    zoned["date"] = zoned["date"].dt.tz_localize("Europe/Berlin")
+    words = plots.describe(plots.plot_forecast(tools.forecast(), ax, past=zoned))
+    other = ax.figure.add_subplot()
+    assert words == plots.describe(plots.plot_forecast(tools.forecast(), other, past=tools.measured()))
+
+
 def test_bars_are_told_by_name_the_longest_first(ax):
     ax.barh([0, 1, 2], [1, 3, 2], label="share")
     ax.set_yticks([0, 1, 2], ["one", "three", "two"])

@@ -120,7 +120,7 @@ def test_it_runs_and_says_what_is_stored(path):
             1.5,
             1.6,
         ),
-        ("07", {"HOLD_MS": "400"}, "With 400 ms a step", r"longest wait is \*\*([\d,]+) ms", 400, 1e5),
+        ("07", {"HOLD_MS": "100"}, "With 100 ms a step", r"longest wait is \*\*([\d,]+) ms", 100, 1e5),
     ],
 )
 def test_other_inputs_give_another_answer_when_it_runs(number, changes, told, pattern, low, high):

@@ -25,7 +25,7 @@ class Recorder:
     def __init__(self):
         self.rows = []
 
-    def apply(self, requests):
+    def accept(self, requests):
         self.rows += zip(requests.time_s.tolist(), requests.offset.tolist(), requests.length.tolist(), strict=True)
 
     def revert(self):

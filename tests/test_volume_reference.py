@@ -31,7 +31,7 @@ class Recorder:
     def __init__(self) -> None:
         self.parts: list[Requests] = []
 
-    def apply(self, requests: Requests) -> None:
+    def accept(self, requests: Requests) -> None:
         self.parts.append(requests)
 
     def revert(self) -> None:

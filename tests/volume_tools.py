@@ -59,7 +59,7 @@ class Spy:
         self.delta, self.sectors, self.ops, self.requests = vol.deltas[-1], set(), set(), []
         vol.deltas[-1] = self
 
-    def apply(self, requests):
+    def accept(self, requests):
         self.delta.apply(requests)
         for op, offset, length in zip(
             *(x.tolist() for x in (requests.op, requests.offset, requests.length)), strict=True

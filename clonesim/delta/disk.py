@@ -126,9 +126,9 @@ class Delta:
             self._refuse(bad, int(op[bad]), int(offset[bad]), int(length[bad]))
         if fresh is not None and fresh.size != op.size:
             raise ParameterError("fresh", fresh.size, f"there are {op.size} requests")
-        self.take(Requests(time_s, op, offset, length), fresh)
+        self.accept(Requests(time_s, op, offset, length), fresh)
 
-    def take(self, requests: Requests, fresh: Int64 | None = None) -> None:
+    def accept(self, requests: Requests, fresh: Int64 | None = None) -> None:
         """Run block requests as `apply` does, but unchecked: those that a volume or a cache of ours made."""
         if not len(requests):
             return

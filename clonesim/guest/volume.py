@@ -493,10 +493,10 @@ class Volume:
         entry.take_requests(self._arena, time_s, op, source, offset, length)
         requests = Requests(time_s, op, offset, length)
         if self.watch is None:
-            self.deltas[-1].take(requests)
+            self.deltas[-1].accept(requests)
             return
         fresh = np.zeros(count, np.int64)
-        self.deltas[-1].take(requests, fresh)
+        self.deltas[-1].accept(requests, fresh)
         self.watch(requests, source, fresh)
 
     def _full(self, length: int, where: str = "") -> VolumeFullError:

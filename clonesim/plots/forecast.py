@@ -24,7 +24,7 @@ from clonesim.plots.chart import (
 from clonesim.plots.describe import tell
 from clonesim.plots.sentences import fill_date_sentence
 from clonesim.units import GIB
-from clonesim.words import sized
+from clonesim.words import counted, sized
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +60,8 @@ def plot_forecast(
     ax = axes(ax)
     rows = frame[(frame["level"] == level) & (frame["id"] == name)]
     when = "date" if "date" in rows else "day"
+    if past is not None and when in past and getattr(past[when].dtype, "tz", None) is not None:
+        past = past.assign(**{when: past[when].dt.tz_localize(None)})  # forecasts are of days, without a zone
     if past is not None and not past.empty:  # the fan begins where the measurements end
         ends = {f"p{share}": past["bytes"].iloc[-1] for share in (5, 25, 50, 75, 95)}
         rows = pd.concat([pd.DataFrame([{when: past[when].iloc[-1], "checked": True} | ends]), rows])
@@ -73,7 +75,8 @@ def plot_forecast(
     beyond = rows[~rows["checked"].astype(bool)]
     if not beyond.empty:
         ax.axvline(beyond[when].iloc[0], color=GREY, ls=":", lw=1.2, label="further than the history bears")
-    who = f"{NAMES[level]} {name}".strip() + (f", {rows['clones'].iloc[-1]:.0f} clones" if level != "clone" else "")
+    who = f"{NAMES[level]} {name}".strip()
+    who += "" if level == "clone" else f", {counted(int(rows['clones'].iloc[-1]), 'clone')}"
     ax.set(ylabel="Size of the deltas", title=who, xlabel="Date" if when == "date" else "Days after the last measured")
     size_axis(ax).set_ylim(bottom=0)
     ax.legend(loc="upper left", fontsize=8)

@@ -275,8 +275,8 @@ class CloneDisk:
         nobody, aside = self._nothing
         if asked:
             account(requests.time_s, requests.op, requests.length, source, fresh, grain, self._by_source, aside)
-        below = self._overflow.cache.take(requests)[0]
-        self._overflow.file.take(below)
+        below = self._overflow.cache.accept(requests)[0]
+        self._overflow.file.accept(below)
         none = np.zeros(len(below), np.int64)
         if asked:
             account(below.time_s, below.op, below.length, none, none, grain, nobody, self._demand)

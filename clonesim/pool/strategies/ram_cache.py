@@ -123,9 +123,9 @@ class RamCache:
         bad = int(first_bad(op, offset, length, self.capacity))
         if bad >= 0:
             raise _refused(bad, int(op[bad]), (int(offset[bad]), int(length[bad])), self.capacity)
-        return self.take(Requests(requests.time_s, op, offset, length))
+        return self.accept(Requests(requests.time_s, op, offset, length))
 
-    def take(self, requests: Requests) -> tuple[Requests, Ints]:
+    def accept(self, requests: Requests) -> tuple[Requests, Ints]:
         """Take requests in as `put_from` does, but unchecked: those that a volume of ours made."""
         op, offset, length = requests.op, requests.offset, requests.length
         if not self._p[k.P_SLOTS]:
