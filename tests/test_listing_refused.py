@@ -170,3 +170,15 @@ def test_mutated_inputs_are_read_or_refused(tmp_path):
             (tmp_path / "culprit").write_bytes(data)
             raise AssertionError(f"run {run}, {tmp_path / 'culprit'}: {error!r}") from error
         assert time.process_time() - begin < 5, f"run {run} took long"
+
+
+@pytest.mark.parametrize(
+    ("date", "shown"), [("2826-02-01", "2826-02-01"), ("2826-02-01 10:30:00", "2826-02-01 10:30:00")]
+)
+def test_a_date_of_a_doubtful_year_among_good_ones_is_told_with_its_row(tmp_path, date, shown):
+    path = tmp_path / "sizes.csv"
+    path.write_text(f"clone,date,bytes\na,2026-01-01,5\na,{date},7\na,2026-02-08,9\n")
+    with pytest.raises(InventoryError) as caught:
+        read_listing(path)
+    assert str(caught.value).startswith(f"{path}, row 3, date={shown!r}")
+    assert len(read_listing(path, skip_bad_values=True).history) == 2

@@ -53,7 +53,7 @@ class CarefulRows:
         if is_file_action(layout, parts):
             return
         if len(parts) != len(self.columns):
-            names = layout.delimiter.join(self.columns)
+            names = shorten(layout.delimiter.join(self.columns))
             problem = (
                 f"{len(parts)} fields where {len(self.columns)} are needed ({names})" if parts else "an open quote"
             )

@@ -322,7 +322,7 @@ def _dates(cells: Any, name: str, where: Where) -> pd.Series:
         fast = iso_dates(cells, where)
         if fast is not None:
             return fast
-        seen = _trimmed(cells).dictionary_encode()
+        seen = _trimmed(_written(cells)).dictionary_encode()
         texts = seen.dictionary.to_pylist()
     texts = [text for text in texts if text]
     try:
@@ -342,6 +342,16 @@ def _dates(cells: Any, name: str, where: Where) -> pd.Series:
         return _dated(rows, cells, np.array(present, bool), name, where)
     codes = seen.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return _dated_by_code(readings, texts, codes, name, where)
+
+
+def _written(cells: Any) -> Any:
+    """Text of cells that were read as times, a date without its midnight; text as it is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_timestamp(cells.type):
+        return cells
+    return pc.replace_substring_regex(cells.cast(pa.string()), r"( 00:00:00)?\.0+$", "")
 
 
 def iso_dates(cells: Any, where: Where) -> pd.Series | None:
