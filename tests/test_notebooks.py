@@ -106,7 +106,7 @@ def test_what_is_stored_is_small_and_tidy(path):
 def test_it_runs_and_says_what_is_stored(path):
     run = TOOL.execute(path)
     assert TOOL.problems(run, path.name) == []
-    assert TOOL.texts(run) == TOOL.texts(book_of(path)), f"run python tools/run_notebooks.py {path.name}"
+    assert TOOL.texts(run) == TOOL.texts(book_of(path)), f"run python tools/run_notebooks.py notebooks/{path.name}"
 
 
 @pytest.mark.parametrize(
