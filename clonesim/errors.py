@@ -24,6 +24,7 @@ class WorkerError(ClonesimError):
 
 
 LONGEST_SHOWN = 400  # characters of a value in a message
+MOST_SHOWN = 80  # characters of a piece of a file in a message
 
 
 def _shown(value: object) -> str:
@@ -161,6 +162,12 @@ class ProbeError(ClonesimError, ValueError):
     def __init__(self, path: str | Path, field: str, value: object, allowed: str, remedy: str) -> None:
         self.path, self.field, self.value = str(path), field, value
         super().__init__(f"{path}, {field}={_shown(value)}: {allowed}. {remedy}")
+
+
+def shorten(text: str | bytes) -> str:
+    """Text for a message, at most 80 characters."""
+    shown = text[: 4 * MOST_SHOWN].decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return shown if len(shown) <= MOST_SHOWN else shown[: MOST_SHOWN - 3] + "..."
 
 
 def nearest(value: object, names: Iterable[object]) -> str:

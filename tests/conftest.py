@@ -14,3 +14,27 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"real samples are absent: no folder {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def trace_of(tmp_path):
+    """Write some content to a file and read it as a trace."""
+    from clonesim.ingest import read_trace
+
+    def read(content, **options):
+        path = tmp_path / "trace"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return read_trace(path, **options)
+
+    return read
+
+
+@pytest.fixture
+def ax():
+    """Axes of a figure of 8 x 5 inches that no window shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()

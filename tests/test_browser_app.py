@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,14 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_tools import NEEDS_CHROMIUM, chromium
 from conftest import ROOT
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 pytest.importorskip("panel", reason="panel is not installed: pip install clonesim[app]")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium: apt-get install chromium chromium-driver"
-)
+pytestmark = NEEDS_CHROMIUM
 CHARTS = {"chart-growth", "chart-fill", "chart-waits", "chart-cost"}
 START_S, ANSWER_S = 120.0, 60.0  # on a busy machine; docs/app.md has the times of an idle one
 # Widgets and panes lie in shadow roots: walk through all of them.
@@ -78,17 +74,9 @@ def downloads(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(downloads) -> Iterator[Any]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
-    yield driver
-    driver.quit()
+    with chromium("--hide-scrollbars") as driver:
+        driver.execute_cdp_cmd("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)})
+        yield driver
 
 
 def all_of(browser: Any, selector: str) -> list[Any]:

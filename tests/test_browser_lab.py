@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,16 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_tools import NEEDS_CHROMIUM, chromium
 from notebook_tools import NUMBERED, TOOL, book_of, nbformat
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 pytest.importorskip("jupyterlab", reason="JupyterLab is missing: pip install 'clonesim[notebooks]'")
 pytest.importorskip("ipywidgets", reason="ipywidgets is missing: pip install 'clonesim[notebooks]'")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium: apt-get install chromium chromium-driver"
-)
-ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1440,1000")
+pytestmark = NEEDS_CHROMIUM
 SECONDS = 300
 BOOK = "const book = window.jupyterapp.shell.currentWidget;"
 OUTPUTS = BOOK + "return [...book.content.model.cells].map(cell => cell.type === 'code' ? cell.outputs.toJSON() : []);"
@@ -79,15 +74,8 @@ def lab(tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ARGUMENTS:
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium("--window-size=1440,1000", logs=False) as driver:
+        yield driver
 
 
 def answers(port: int) -> bool:

@@ -9,22 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser_tools import NEEDS_CHROMIUM, chromium
 from report_tools import HOSTILE, page
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 axe_module = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium: apt-get install chromium chromium-driver"
-)
+pytestmark = NEEDS_CHROMIUM
 WIDTHS, SCHEMES = (1440, 390), ("light", "dark")
-ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
 # What a table does not show at that width may be scrolled to; the page itself must not be wider than the screen.
 OVERFLOWING = """
 const wide = document.documentElement.clientWidth;
@@ -43,16 +38,8 @@ def report(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ARGUMENTS:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium("--hide-scrollbars") as driver:
+        yield driver
 
 
 def opened(browser, report: Path, width: int, scheme: str) -> None:

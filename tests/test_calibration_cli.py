@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from calibration_tools import design, frame, made
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 import clonesim.cli.calibrate  # noqa: F401  (registers the command)
 from clonesim.cli.root import main
@@ -38,13 +36,6 @@ def found():
     size = made(1, 1.0, 0.4, 12, 40, np.random.default_rng(1), (3.0, 5.0))
     looks = looks_of(history_of(frame(size, [7, 14, 28])), "2026-01-05")
     return Calibration(load_scenario("windows-7-office"), looks, given, 0, 12, posterior_of(given, looks, 0))
-
-
-@pytest.fixture
-def ax():
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
 
 
 def run(capsys, *argv):

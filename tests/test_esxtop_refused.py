@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from counter_tools import NAA, simulate, write
 from fuzz_tools import RUNS, mutate
+from refusal_tools import refused
 from test_esxtop import HEAD
 
 from clonesim.errors import ClonesimError, InventoryError, ParameterError
@@ -25,11 +26,8 @@ def rows(*values, head=ONE):
 
 
 def refusal(path, content, **options):
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InventoryError) as caught:
-        read_counters(path, **options)
-    assert str(path) in str(caught.value)
-    return str(caught.value).replace(str(path), "FILE")
+    error = refused(read_counters, InventoryError, path, content, **options)
+    return str(error).replace(str(path), "FILE")
 
 
 RECORD = "Record it so: 'esxtop -b -a -d 5 -n 720 > FILE'; it begins with (PDH-CSV."

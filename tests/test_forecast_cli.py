@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from growth_tools import GIB, MIB, pool, weekly
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 import clonesim.cli.forecast  # noqa: F401  (registers the commands)
 from clonesim.cli.root import main
@@ -27,13 +25,6 @@ def sizes(tmp_path_factory):
     path = tmp_path_factory.mktemp("sizes") / "sizes.csv"
     measured().to_csv(path, index=False)
     return path
-
-
-@pytest.fixture
-def ax():
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
 
 
 def run(capsys, *argv):

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 
 import pytest
 from fuzz_tools import RUNS, mutate
 from inventory_tools import TABS, csv_text, sheet_xml, write_xlsx
+from refusal_tools import refused
 
 from clonesim.errors import ClonesimError, InventoryError, ParameterError
 from clonesim.ingest.inventory import read_inventory
@@ -19,12 +21,7 @@ from clonesim.ingest.workbook import _fast_corner, _slow_corner
 VMS = "VM,Powerstate,Template,Memory,In Use MiB,Creation date\n"
 
 
-def refusal(path, content, **options):
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InventoryError) as caught:
-        read_inventory(path, **options)
-    assert str(path) in str(caught.value)
-    return caught.value
+refusal = partial(refused, read_inventory, InventoryError)
 
 
 @pytest.mark.parametrize(

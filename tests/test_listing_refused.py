@@ -4,21 +4,17 @@ import json
 import random
 import re
 import time
+from functools import partial
 
 import pytest
 from fuzz_tools import RUNS, mutate
+from refusal_tools import refused
 from test_listing import CHAIN, LS, TREE, snapshot_list
 
 from clonesim.errors import ClonesimError, InventoryError, ParameterError
 from clonesim.ingest.listing import read_listing
 
-
-def refusal(path, content, **options):
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InventoryError) as caught:
-        read_listing(path, **options)
-    assert str(path) in str(caught.value)
-    return caught.value
+refusal = partial(refused, read_listing, InventoryError)
 
 
 LVS = '{"report": [{"lv": [{"lv_name": "a", "vg_name": "v", "lv_size": "%s", "data_percent": "%s"}]}]}'

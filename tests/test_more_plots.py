@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import plot_tools as tools
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import clonesim as cs
@@ -13,13 +12,6 @@ from clonesim.guest.cluster_map import cluster_map
 from clonesim.plots.chart import size_axis
 
 GIB, MIB = 2**30, 2**20
-
-
-@pytest.fixture
-def ax():
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
 
 
 def lines(ax):

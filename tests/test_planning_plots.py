@@ -3,21 +3,12 @@
 import numpy as np
 import planning_tools as tools
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from clonesim import plots
 from clonesim.planning.cluster import cluster
 from clonesim.planning.host_load import failures
 
 GIB = 2**30
-
-
-@pytest.fixture
-def ax():
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
 
 
 def texts(ax):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trace_tools import rows_of
 
 from clonesim.errors import ParameterError, TraceError
 from clonesim.ingest import blkparse_kernel, read_file_trace, read_trace, xperf_kernel
@@ -20,22 +21,6 @@ from clonesim.ops import BlockOp
 from clonesim.scenario import catalog
 
 READ, WRITE, DISCARD, SAME, FLUSH = BlockOp
-
-
-@pytest.fixture
-def trace_of(tmp_path):
-    def read(content, **options):
-        path = tmp_path / "trace"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_trace(path, **options)
-
-    return read
-
-
-def rows_of(trace):
-    names = [trace.devices[i] for i in trace.device]
-    columns = (trace.time_s, trace.op, trace.offset, trace.length)
-    return list(zip(*[column.tolist() for column in columns], names, strict=True))
 
 
 # In the form of blkparse's own documents; a request's life is Q, G, I, D, C.

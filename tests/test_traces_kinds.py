@@ -8,31 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from trace_tools import rows_of
 
 from clonesim.errors import ParameterError
 from clonesim.ingest import TRACE_KINDS, read_trace
 from clonesim.ops import BlockOp
 
 READ, WRITE, DISCARD, SAME, FLUSH = BlockOp
-
-
-@pytest.fixture
-def trace_of(tmp_path):
-    """Write some content to a file and read it as a trace."""
-
-    def read(content, **options):
-        path = tmp_path / "trace"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_trace(path, **options)
-
-    return read
-
-
-def rows_of(trace):
-    names = [trace.devices[i] for i in trace.device]
-    return list(
-        zip(trace.time_s.tolist(), trace.op.tolist(), trace.offset.tolist(), trace.length.tolist(), names, strict=True)
-    )
 
 
 def test_kinds_are_those_documented():

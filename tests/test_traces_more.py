@@ -4,29 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trace_tools import rows_of
 
 from clonesim.errors import ParameterError, TraceError
-from clonesim.ingest import device_kernel, read_trace
+from clonesim.ingest import device_kernel
 from clonesim.ingest.device_table import DeviceTable
 from clonesim.ops import BlockOp
 
 READ, WRITE = BlockOp.READ, BlockOp.WRITE
-
-
-@pytest.fixture
-def trace_of(tmp_path):
-    def read(content, **options):
-        path = tmp_path / "trace"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_trace(path, **options)
-
-    return read
-
-
-def rows_of(trace):
-    names = [trace.devices[i] for i in trace.device]
-    columns = (trace.time_s, trace.op, trace.offset, trace.length)
-    return list(zip(*[column.tolist() for column in columns], names, strict=True))
 
 
 # Rows as the formats' documents publish them; bytes, seconds and dates worked out by hand.

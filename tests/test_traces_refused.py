@@ -4,11 +4,13 @@ import gzip
 import os
 import re
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refusal_tools import refused
 
 from clonesim.errors import ParameterError, TraceError
 from clonesim.ingest import TRACE_KINDS, BadRow, read_trace
@@ -28,12 +30,7 @@ def path(tmp_path):
     return tmp_path / "some trace"
 
 
-def refusal(path, content, **options):
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(TraceError) as caught:
-        read_trace(path, **options)
-    assert str(path) in str(caught.value)
-    return caught.value
+refusal = partial(refused, read_trace, TraceError)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 # State words of a delta, shared by all kernels. The first six are also the columns of its history.
 WRITTEN, UNIQUE, GRAINS, METADATA, FILE, ALLOCATED = 0, 1, 2, 3, 4, 5

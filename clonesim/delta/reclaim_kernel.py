@@ -8,7 +8,7 @@ from numba import njit
 
 from clonesim.delta.law_kernel import clear_bits, discarded, ones
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 
 @njit(cache=True)

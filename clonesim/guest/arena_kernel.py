@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from clonesim.delta.law_kernel import emit_prefetch
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 ZERO, ONE, NONE = np.array([0, 1, -1])
 PAGE = np.int64(512)  # words of a saved page

@@ -25,7 +25,7 @@ from clonesim.guest.file_kernel import (
 from clonesim.guest.folder_kernel import FOLDER_SCALARS
 from clonesim.guest.mft_kernel import RECORD_BYTES
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 EMPTY_RECORD = np.int64(56 + 8)  # header and end mark
 INFORMATION, LIST, NAME, SECURITY, DATA = np.array([0x10, 0x20, 0x30, 0x50, 0x80])

@@ -21,7 +21,7 @@ from clonesim.guest.ntfs3g_record_kernel import NTFS3G_RECORD_SCALARS, OK, set_s
 from clonesim.guest.policy_kernel import NTFS3G, POLICY
 from clonesim.guest.request_kernel import write_stream
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 INDEX_BLOCK = np.int64(4096)
 ROOT_VALUE_HEAD = np.int64(16)  # bytes of the root's value before its node

@@ -33,7 +33,7 @@ from clonesim.guest.space_kernel import EVER, checkpoint
 from clonesim.guest.volume_kernel import AHEAD, DONE, FULL, begin_op, first_bad_op
 from clonesim.guest.windows_volume_kernel import run_numbered
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 BAD_CLUSTERS = np.int64(8)  # MFT record of $BadClus
 

@@ -13,7 +13,7 @@ from clonesim.guest.arena_kernel import R_EXTENT, R_FILE, R_STREAM, ZERO, apart,
 from clonesim.guest.policy_kernel import POLICY_SCALARS
 from clonesim.guest.runs_kernel import FIELD, MASK
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 RECORD = np.int64(4)  # words of a record
 SIZE_BITS = np.int64(48)

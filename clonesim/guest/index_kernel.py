@@ -36,7 +36,7 @@ from clonesim.guest.directory_kernel import (
 )
 from clonesim.guest.file_kernel import name_units, record
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 NODE = np.int64(98)  # words of a node: at most 45 entries of the smallest size fit a block
 BLOCK_ROOM = np.int64(4096 - 24)  # bytes of a block for its header (40 with the update sequence) and entries

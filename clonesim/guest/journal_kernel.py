@@ -25,7 +25,7 @@ from clonesim.guest.request_kernel import GUEST_PAGE, write_metadata, write_page
 from clonesim.guest.runs_kernel import FIELD
 from clonesim.guest.space_kernel import allocate, free_clusters, free_run, reserve
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 USN_JOURNAL = np.int64(11)  # $Extend: its $UsnJrnl is kept in this record
 

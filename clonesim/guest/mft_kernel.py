@@ -27,7 +27,7 @@ from clonesim.guest.runs_kernel import (
 )
 from clonesim.guest.space_kernel import allocate, write_bitmap_pages
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 MFT, MFT_MIRROR, LOG_FILE, MFT_BITMAP, ROOT_INDEX, BITMAP_FILE = np.array([0, 1, 2, 3, 5, 6])
 RECORD_BYTES = np.int64(1024)

@@ -45,7 +45,7 @@ from clonesim.guest.ntfs3g_space_kernel import ntfs3g_allocate, ntfs3g_free_exte
 from clonesim.guest.request_kernel import SOURCE, write_stream
 from clonesim.guest.windows_file_kernel import scattered
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 PAGE = np.int64(4096)  # of the host's page cache [B]
 

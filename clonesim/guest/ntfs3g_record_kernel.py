@@ -63,7 +63,7 @@ from clonesim.guest.mft_kernel import MFT, MFT_BITMAP, mft_records, write_record
 from clonesim.guest.ntfs3g_space_kernel import DATA_ZONE, MFT_ZONE, ntfs3g_allocate, ntfs3g_free_extents, ntfs3g_take
 from clonesim.guest.request_kernel import write_stream
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 FIRST_FILE = np.int64(64)  # no file gets a record below this one
 MFT_GROWTH = np.int64(4)  # clusters

@@ -24,7 +24,7 @@ from clonesim.guest.request_kernel import BITMAP_LCN, WRITE, emit
 from clonesim.guest.runs_kernel import ZONE_END, ZONE_START
 from clonesim.guest.space_kernel import SPACE_SCALARS
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 MFT_ZONE, DATA_ZONE, LOW_ZONE = np.array([1, 2, 4])  # inside the MFT zone, behind it, before it
 WINDOW = np.int64(32768)  # clusters looked at together: a 4 KiB piece of $Bitmap

@@ -35,7 +35,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import NAME_UNITS
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 REQUESTS_A_PAGE = np.int64(12)  # at most, per page that the driver is handed
 

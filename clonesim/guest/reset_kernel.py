@@ -11,7 +11,7 @@ from numba import njit
 
 from clonesim.ops import FileOp
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 CREATE, APPEND, OVERWRITE = np.int64(FileOp.CREATE), np.int64(FileOp.APPEND), np.int64(FileOp.OVERWRITE)
 DELETE, RENAME, TRIM = np.int64(FileOp.DELETE), np.int64(FileOp.RENAME), np.int64(FileOp.TRIM)

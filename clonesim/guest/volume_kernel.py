@@ -48,7 +48,7 @@ from clonesim.guest.runs_kernel import (
 from clonesim.guest.space_kernel import QUEUE_HEAD, QUEUE_TAIL, queue_room
 from clonesim.ops import FileOp
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 CREATE, APPEND, OVERWRITE, DELETE = np.array(
     [int(FileOp.CREATE), int(FileOp.APPEND), int(FileOp.OVERWRITE), int(FileOp.DELETE)]

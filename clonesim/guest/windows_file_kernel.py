@@ -26,7 +26,7 @@ from clonesim.guest.mft_kernel import give_record, take_record, write_record
 from clonesim.guest.request_kernel import GUEST_PAGE, NOW, PAGE_TIME, SOURCE, WRITE, emit, write_pages
 from clonesim.guest.space_kernel import allocate, free_extents
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 # Header words
 RESIDENT_LIMIT = JOURNAL_SCALARS  # content up to so many bytes stays in the MFT record

@@ -40,7 +40,7 @@ from clonesim.guest.volume_kernel import (
 )
 from clonesim.guest.windows_file_kernel import RESIDENT_LIMIT, windows_overwrite, windows_scatter
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 
 @inner

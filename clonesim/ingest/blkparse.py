@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from clonesim.ingest.careful import shorten
+from clonesim.errors import shorten
 from clonesim.ingest.collector import Collector
 from clonesim.ingest.pieces import PieceReader
 from clonesim.ingest.rows import BadRow, Columns, Layout, find_bad, in_line_order

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "bc3b3aef3953187a"
+from clonesim.ingest.blanks_kernel import lone_return, skip_blanks
+
+KERNELS = "2c6c66b026b2c0cb"
 
 FAILED = -1
 # Codes of clonesim.ops.BlockOp.
 READ, WRITE, DISCARD, FLUSH = 0, 1, 2, 4
 _MOST_DIGITS = 18
 _MOST_SECONDS_DIGITS = 9
-
-
-@njit(cache=True)
-def _skip_blanks(data, pos):  # type: ignore[no-untyped-def]
-    while pos < data.size and (data[pos] == 32 or data[pos] == 9):
-        pos += 1
-    return pos
-
-
-@njit(cache=True)
-def _lone_return(data, pos):  # type: ignore[no-untyped-def]
-    """Tell whether a carriage return ends a line by itself."""
-    return data[pos] == 13 and (pos + 1 == data.size or data[pos + 1] != 10)
 
 
 @njit(cache=True)
@@ -58,8 +47,8 @@ def parse_events(  # type: ignore[no-untyped-def]
     lines = 0
     pos = 0
     while pos < n:
-        pos = _skip_blanks(data, pos)
-        if pos < n and _lone_return(data, pos):
+        pos = skip_blanks(data, pos)
+        if pos < n and lone_return(data, pos):
             return FAILED, 0
         if pos < n and data[pos] == 13:
             pos += 1
@@ -76,22 +65,22 @@ def parse_events(  # type: ignore[no-untyped-def]
         if more == 0 or digits > 9 or more > 9:
             return FAILED, 0
         for _ in range(2):  # processor and sequence number
-            pos = _skip_blanks(data, pos)
+            pos = skip_blanks(data, pos)
             _, digits, pos = _number(data, pos)
             if digits == 0:
                 return FAILED, 0
-        pos = _skip_blanks(data, pos)
+        pos = skip_blanks(data, pos)
         seconds, digits, pos = _number(data, pos)
         if digits == 0 or digits > _MOST_SECONDS_DIGITS or pos >= n or data[pos] != 46:
             return FAILED, 0
         nanos, digits, pos = _number(data, pos + 1)
         if digits != 9:
             return FAILED, 0
-        pos = _skip_blanks(data, pos)
+        pos = skip_blanks(data, pos)
         _, digits, pos = _number(data, pos)
         if digits == 0:
             return FAILED, 0
-        pos = _skip_blanks(data, pos)
+        pos = skip_blanks(data, pos)
         if pos + 1 >= n or not (65 <= data[pos] <= 90 or 97 <= data[pos] <= 122):
             return FAILED, 0
         letter, after = data[pos], data[pos + 1]
@@ -100,13 +89,13 @@ def parse_events(  # type: ignore[no-untyped-def]
         if letter != action or after != 32:
             others[letter] += 1
             while pos < n and data[pos] != 10:
-                if _lone_return(data, pos):
+                if lone_return(data, pos):
                     return FAILED, 0
                 pos += 1
             pos += 1
             lines += 1
             continue
-        pos = _skip_blanks(data, pos + 1)
+        pos = skip_blanks(data, pos + 1)
         kind = -1
         flush = False
         start = pos
@@ -121,14 +110,14 @@ def parse_events(  # type: ignore[no-untyped-def]
             pos += 1
         if pos == start:
             return FAILED, 0
-        pos = _skip_blanks(data, pos)
+        pos = skip_blanks(data, pos)
         sector, digits, pos = _number(data, pos)
         if digits == 0:
             return FAILED, 0
-        pos = _skip_blanks(data, pos)
+        pos = skip_blanks(data, pos)
         sectors = 0
         if pos < n and data[pos] == 43:
-            pos = _skip_blanks(data, pos + 1)
+            pos = skip_blanks(data, pos + 1)
             sectors, digits, pos = _number(data, pos)
             if digits == 0 or sectors == 0 or kind < 0 or pos >= n or data[pos] != 32:
                 return FAILED, 0
@@ -136,7 +125,7 @@ def parse_events(  # type: ignore[no-untyped-def]
             return FAILED, 0
         end = pos
         while end < n and data[end] != 10:
-            if _lone_return(data, end):
+            if lone_return(data, end):
                 return FAILED, 0
             end += 1
         last = end - 1

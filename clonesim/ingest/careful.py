@@ -8,13 +8,13 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 
+from clonesim.errors import shorten
 from clonesim.ingest.layouts import TextLayout
 from clonesim.ingest.rows import BLANK, MOST_BYTE, BadRow, Columns
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?")
 _BLANKS = re.compile(r"[ \t]+")
-_MOST_SHOWN = 80
 
 
 class CarefulRows:
@@ -155,9 +155,3 @@ def is_file_action(layout: TextLayout, parts: list[str]) -> bool:
         return False
     place = layout.columns.index(layout.op)
     return len(parts) == place + 1 and parts[place].lower() in layout.skip_actions
-
-
-def shorten(text: str | bytes) -> str:
-    """Text for a message, at most 80 characters."""
-    shown = text[: 4 * _MOST_SHOWN].decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return shown if len(shown) <= _MOST_SHOWN else shown[: _MOST_SHOWN - 3] + "..."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from clonesim.errors import InventoryError, ParameterError
+from clonesim.errors import MOST_SHOWN, InventoryError, ParameterError, shorten
 from clonesim.ingest import dates
 from clonesim.units import GIB, KIB, MIB, TIB
 
@@ -29,7 +29,6 @@ _PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[. ]\d{3})+),\d+|[+-]?\d{1,3}(?:\.\d{3})+")
 _SIZE = re.compile(r"<?\s*([+-]?[0-9][0-9., ]*)\s*([a-zA-Z]+)")
-_MOST_SHOWN = 80
 
 
 @dataclass
@@ -73,7 +72,7 @@ class Where:
 
     def refuse(self, row: int, column: str, value: object, problem: str) -> NoReturn:
         """Refuse a cell."""
-        shown = value if len(str(value)) <= _MOST_SHOWN else str(value)[: _MOST_SHOWN - 3] + "..."
+        shown = value if len(str(value)) <= MOST_SHOWN else shorten(str(value))
         remedy = "Correct it, or leave such cells empty with skip_bad_values=True, which notes them."
         raise InventoryError(self.path, problem, remedy, self.sheet, self.first_row + row, column, shown)
 
@@ -215,7 +214,7 @@ def _numbers(cells: Any, kind: str, unit: int, name: str, where: Where) -> pd.Se
 
 def _decimal_comma(texts: Sequence[str], name: str, where: Where) -> bool:
     """Whether commas stand before decimals in this column."""
-    with_comma = [text for text in texts if "," in text and len(text) <= _MOST_SHOWN]
+    with_comma = [text for text in texts if "," in text and len(text) <= MOST_SHOWN]
     if not with_comma:
         return where.decimal_comma
     bare = [hit[1].strip() if (hit := _SIZE.fullmatch(text)) else text for text in with_comma]
@@ -240,7 +239,7 @@ def parse_number(text: str, comma: bool = False) -> Decimal | None:
 
 def parse_text_size(text: str, unit: int = 1, comma: bool = False) -> int | None:
     """Bytes of "1.5 GiB", "32.00g" or of a bare number in `unit`; None if it is none or beyond 2^63."""
-    if len(text) > _MOST_SHOWN:
+    if len(text) > MOST_SHOWN:
         return None
     if hit := _SIZE.fullmatch(text):
         factor = UNITS.get(hit[2].lower())
@@ -296,7 +295,7 @@ def _bad_cells(rows: Any, texts: Any, codes: Any, kind: str, name: str, where: W
     value = texts[codes[first]]
     if not where.skip_bad:
         where.refuse(first, name, value, PROBLEMS[kind])
-    shown = str(value)[:_MOST_SHOWN]
+    shown = str(value)[:MOST_SHOWN]
     where.note(name, f"{rows.size} cells left out, the first in row {first + where.first_row}: {shown!r}")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clonesim.errors import InventoryError
+from clonesim.errors import InventoryError, shorten
 
 DELIMITERS = ",;\t|"
 ROWS_LIMIT = 2_000_000
@@ -182,7 +182,6 @@ class _Parser:
 
 def _refuse_row(path: str | Path, head: CsvHead, row: Any) -> None:
     problem = f"{row.actual_columns} fields where the header has {row.expected_columns}"
-    text = row.text if len(row.text) <= 80 else row.text[:77] + "..."
     number = None if row.number is None else row.number + head.rows_before
     remedy = "Correct or remove the row; text with a delimiter in it belongs in quotes."
-    raise InventoryError(path, problem, remedy, row=number, column="row", value=text)
+    raise InventoryError(path, problem, remedy, row=number, column="row", value=shorten(row.text))

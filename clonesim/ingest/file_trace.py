@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clonesim.errors import ParameterError, TraceError
-from clonesim.ingest.careful import shorten
+from clonesim.errors import ParameterError, TraceError, shorten
 from clonesim.ingest.detect import refuse_no_trace
 from clonesim.ingest.procmon import CLOCKS, NEEDED, PAGING, DriveEvents, Event, EventError
 from clonesim.ingest.rows import ROW_REMEDY, BadRow

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from clonesim.errors import ParameterError
-from clonesim.ingest.opening import Opened, date_of, open_trace
-from clonesim.ingest.traces import Trace
+from clonesim.ingest.opening import Opened, open_trace
+from clonesim.ingest.traces import Trace, trace_of
 
 LEAST_CHUNK, MOST_CHUNK = 1_000, 100_000_000
 _MOST_SKIPPED = 100_000  # of one part: each takes a few hundred bytes
@@ -87,21 +87,7 @@ class TraceStream:
     def _part(self, opened: Opened, keep: int) -> Trace:
         """Give up all but the last `keep` commands, with what was counted since the part before."""
         collector = opened.collector
-        done = collector.drain(keep)
-        part = Trace(
-            done.requests,
-            done.device,
-            done.devices,
-            self.path,
-            self.kind,
-            collector.rows,
-            tuple(collector.skipped),
-            date_of(opened.layout, done.first_tick),
-            collector.out_of_order,
-            dict(collector.ignored),
-            done.file,
-            done.files,
-        )
+        part = trace_of(opened, collector.drain(keep), self.path)
         collector.rows = collector.out_of_order = 0
         collector.skipped, collector.ignored = [], Counter()
         return part

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from clonesim.errors import TraceError
-from clonesim.ingest.careful import CarefulRows, device_name, shorten, split_fields
+from clonesim.errors import TraceError, shorten
+from clonesim.ingest.careful import CarefulRows, device_name, split_fields
 from clonesim.ingest.collector import Collector
 from clonesim.ingest.device_table import DeviceTable
 from clonesim.ingest.layouts import TextLayout

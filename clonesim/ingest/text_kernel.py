@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 # Roles of a column.
 IGNORED, TIME, OP, OFFSET, LENGTH, DEVICE, LEAD = 0, 1, 2, 3, 4, 5, 6

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ClonesimError, ParameterError
-from clonesim.ingest.collector import largest_devices, refuse_device
+from clonesim.ingest.collector import Collected, largest_devices, refuse_device
 from clonesim.ingest.file_sources import source_names
-from clonesim.ingest.opening import date_of, open_trace
+from clonesim.ingest.opening import Opened, date_of, open_trace
 from clonesim.ingest.rows import BadRow
 from clonesim.ops import BlockOp, Requests
 from clonesim.units import parse_size
@@ -275,13 +275,17 @@ def read_trace(
     opened = open_trace(path, kind, skip_bad_rows, device)
     for _ in opened.reader.chunks():
         pass
+    return trace_of(opened, opened.collector.finish(), str(path))
+
+
+def trace_of(opened: Opened, done: Collected, path: str) -> Trace:
+    """Rows that a trace's collector gave up, with what it has counted beside them."""
     collector = opened.collector
-    done = collector.finish()
     return Trace(
         done.requests,
         done.device,
         done.devices,
-        str(path),
+        path,
         opened.kind,
         collector.rows,
         tuple(collector.skipped),

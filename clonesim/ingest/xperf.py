@@ -11,8 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from clonesim.errors import TraceError
-from clonesim.ingest.careful import shorten
+from clonesim.errors import TraceError, shorten
 from clonesim.ingest.collector import Collector
 from clonesim.ingest.pieces import PieceReader
 from clonesim.ingest.rows import MOST_BYTE, BadRow, Columns, Layout, find_bad, in_line_order

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from numba import njit
 
-KERNELS = "bc3b3aef3953187a"
+from clonesim.ingest.blanks_kernel import lone_return, skip_blanks
+
+KERNELS = "2c6c66b026b2c0cb"
 
 FAILED = -1
 # Roles of a column.
@@ -12,19 +14,6 @@ IGNORED, TIME, OFFSET, LENGTH, DISK, PROCESS, FILE = 0, 1, 2, 3, 4, 5, 6
 # Codes of clonesim.ops.BlockOp.
 READ, WRITE, FLUSH = 0, 1, 4
 _MOST_DIGITS, _MOST_HEX_DIGITS, _MOST_DISK_DIGITS = 18, 15, 9
-
-
-@njit(cache=True)
-def _skip_blanks(data, pos):  # type: ignore[no-untyped-def]
-    while pos < data.size and (data[pos] == 32 or data[pos] == 9):
-        pos += 1
-    return pos
-
-
-@njit(cache=True)
-def _lone_return(data, pos):  # type: ignore[no-untyped-def]
-    """Tell whether a carriage return ends a line by itself."""
-    return data[pos] == 13 and (pos + 1 == data.size or data[pos + 1] != 10)
 
 
 @njit(cache=True)
@@ -41,7 +30,7 @@ def _event(data, pos):  # type: ignore[no-untyped-def]
                     same = False
                     break
             if same:
-                end = _skip_blanks(data, end)
+                end = skip_blanks(data, end)
                 if end < data.size and data[end] == 44:
                     return kind, end
     return -1, pos
@@ -93,8 +82,8 @@ def parse_dump(  # type: ignore[no-untyped-def]
     lines = 0
     others = 0
     while pos < n:
-        pos = _skip_blanks(data, pos)
-        if pos < n and _lone_return(data, pos):
+        pos = skip_blanks(data, pos)
+        if pos < n and lone_return(data, pos):
             return FAILED, 0, 0
         if pos < n and data[pos] == 13:
             pos += 1
@@ -109,7 +98,7 @@ def parse_dump(  # type: ignore[no-untyped-def]
             commas = 0
             while pos < n and data[pos] != 10:
                 commas += data[pos] == 44
-                if _lone_return(data, pos):
+                if lone_return(data, pos):
                     return FAILED, 0, 0
                 pos += 1
             if commas == 0:  # it may frame the header rows
@@ -129,7 +118,7 @@ def parse_dump(  # type: ignore[no-untyped-def]
         for column in range(columns):
             if pos >= n or data[pos] != 44:
                 return FAILED, 0, 0
-            pos = _skip_blanks(data, pos + 1)
+            pos = skip_blanks(data, pos + 1)
             role = roles[event, column]
             last = column == columns - 1
             if role == TIME or role == OFFSET or role == LENGTH or role == DISK:
@@ -146,11 +135,11 @@ def parse_dump(  # type: ignore[no-untyped-def]
                     length[rows] = value
                 else:
                     disk[rows] = value
-                pos = _skip_blanks(data, pos)
+                pos = skip_blanks(data, pos)
             else:
                 start = pos
                 while pos < n and data[pos] != 10 and (last or data[pos] != 44):
-                    if _lone_return(data, pos):
+                    if lone_return(data, pos):
                         return FAILED, 0, 0
                     pos += 1
                 if role == PROCESS and not last:  # a comma in its name does not count

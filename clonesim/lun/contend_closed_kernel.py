@@ -14,7 +14,7 @@ from numba import njit
 
 from clonesim.lun.contend_kernel import back_off, child, pick_cluster
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 NEVER = np.int64(2**63 - 1)
 END, ATTEMPT = 0, 1  # of an event: twice its time plus this is its place in the order

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 UNIFORM, EXPONENTIAL = 0, 1
 NEVER = np.int64(2**63 - 1)

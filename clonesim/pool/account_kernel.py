@@ -7,7 +7,7 @@ from numba import njit
 
 from clonesim.ops import BlockOp
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 WRITTEN, FIRST_TOUCH, RELEASED = np.arange(3)  # columns of the sums by source
 READS, WRITES, READ_BYTES, WRITE_BYTES, DELTA_READS = np.arange(5)  # columns of the demand by minute

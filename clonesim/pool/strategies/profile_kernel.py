@@ -7,7 +7,7 @@ from numba import njit
 
 from clonesim.ops import FileOp
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 CREATE, APPEND = np.int64(FileOp.CREATE), np.int64(FileOp.APPEND)
 DELETE, RENAME = np.int64(FileOp.DELETE), np.int64(FileOp.RENAME)

@@ -14,7 +14,7 @@ from clonesim.delta.law_kernel import clear_bits, set_bits
 from clonesim.delta.reclaim_kernel import next_bit
 from clonesim.ops import BlockOp
 
-KERNELS = "bc3b3aef3953187a"
+KERNELS = "2c6c66b026b2c0cb"
 
 WRITE, DISCARD = np.uint8(BlockOp.WRITE), np.uint8(BlockOp.DISCARD)
 WRITE_SAME = np.uint8(BlockOp.WRITE_SAME)
