@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 WARM := $(VENV)/compiled
 
-.PHONY: setup demo test lint types unit bench fuzz docs notebooks planner claims kernels catalog clean
+.PHONY: setup demo test lint types unit bench-all bench-check fuzz docs notebooks planner claims kernels catalog clean
 
 setup: $(STAMP) $(WARM)
 
@@ -35,17 +35,11 @@ types: setup
 unit: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-bench: setup
-	$(BIN)/python benchmarks/bench_replay.py
-	$(BIN)/python benchmarks/bench_traces.py
-	$(BIN)/python benchmarks/bench_apply.py
-	$(BIN)/python benchmarks/bench_plan.py
-	$(BIN)/python benchmarks/bench_locks.py
-	$(BIN)/python benchmarks/bench_pool.py
-	$(BIN)/python benchmarks/bench_density.py
-	$(BIN)/python benchmarks/bench_readers.py
-	$(BIN)/python benchmarks/bench_startup.py
-	$(BIN)/python benchmarks/bench_compare.py
+bench-all: setup  ## every benchmark, on a quiet machine: figures of docs/performance.md
+	$(BIN)/python tools/performance_book.py
+
+bench-check: setup  ## after a change of speed: did a ratio of benchmarks/ratios.toml fall?
+	$(BIN)/python tools/performance_book.py --check
 
 fuzz: setup  ## nightly: 200,000 mutated inputs for every reader, some two hours
 	$(BIN)/python tests/long_fuzz.py

@@ -13,11 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from bench_tools import asked as options_of
+from bench_tools import finish
 from scipy.stats import chisquare, kstest
 
 from clonesim.planning.calibrate import Calibration, calibrate
@@ -41,7 +44,9 @@ def measured(size: np.ndarray, start: Any) -> pd.DataFrame:
     return pd.DataFrame({"clone": [f"vdi-{number:03d}" for number in clone], "date": date, "bytes": sizes})
 
 
-def run(name: str, pools: int, clones: int, seed: int) -> tuple[dict[str, Any], pd.DataFrame]:
+def run(
+    name: str, pools: int, clones: int, seed: int, points: int | None = None
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Ranks and coverage over so many pools."""
     scenario = load_scenario(name)
     prior, small = prior_of(scenario), small_pool(scenario, clones, DAYS[-1] + AHEAD)
@@ -57,7 +62,14 @@ def run(name: str, pools: int, clones: int, seed: int) -> tuple[dict[str, Any], 
         given = measured(size, small.pool.start)
         own, start = seed + number % DESIGNS, time.perf_counter()
         found = calibrate(
-            given, scenario, since=small.pool.start, ahead=AHEAD, design=designs.get(own), seed=own, processes=1
+            given,
+            scenario,
+            since=small.pool.start,
+            ahead=AHEAD,
+            design=designs.get(own),
+            seed=own,
+            points=points,
+            processes=1,
         )
         if own not in designs:
             designs[own], simulating = found.design, simulating + time.perf_counter() - start
@@ -107,23 +119,25 @@ def uniform(ranks: pd.Series) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run, print JSON, and draw the ranks where a file is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="windows-7-office")
     parser.add_argument("--pools", type=int, default=100)
     parser.add_argument("--clones", type=int, default=30)
     parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--points", type=int, help="simulations per policy of a design; by default the catalog's")
     parser.add_argument("--plot", type=Path)
-    asked = parser.parse_args()
-    told, frame = run(asked.scenario, asked.pools, asked.clones, asked.seed)
+    asked = options_of(parser, argv, pools=1, clones=4, points=12)
+    told, frame = run(asked.scenario, asked.pools, asked.clones, asked.seed, asked.points)
     print(json.dumps(told, indent=1))
     if asked.plot:
         from clonesim.plots.calibration import plot_ranks
         from clonesim.plots.chart import save_chart
 
         save_chart(plot_ranks, frame[list(NAMES)], asked.plot)
+    return finish(asked, told)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from bench_pool import Memory
+from bench_tools import Memory, asked, command, finish, machine_text
 
 from clonesim.planning.alternatives import alternatives, groups, together
 from clonesim.planning.compare import CLONES, REPLICATES, STRATEGIES, compare
@@ -58,7 +57,7 @@ def pool(name: str, clones: int, days: int) -> Scenario:
     return load_scenario(name, pool={"clones": clones, "days": days}, guest=disk, platform={"name": "generic"})
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures as JSON; exit with 1 where the gate is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="windows-10-office")
@@ -67,22 +66,24 @@ def main() -> int:
     parser.add_argument("--replicates", type=int, default=REPLICATES)
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
-    compare(pool(args.scenario, 4, 3), args.strategies, seed=1, clones=4, replicates=2, processes=1)
+    parser.add_argument("--warm", type=int, default=3, help="days of the uncounted comparison; 0 for none")
+    args = asked(parser, argv, strategies="linked-clone, refresh", clones=3, replicates=2, days=2, processes=1, warm=0)
+    if args.warm:
+        compare(pool(args.scenario, 4, args.warm), args.strategies, seed=1, clones=4, replicates=2, processes=1)
     scenario = pool(args.scenario, args.clones * args.replicates, args.days)
     simulations = together(groups(alternatives(scenario, args.strategies, args.clones)[0]))
     watch = Watch([", ".join(one.label for group in some for one in group.members) for some in simulations])
-    asked = {"clones": args.clones, "replicates": args.replicates, "processes": args.processes}
+    shape = {"clones": args.clones, "replicates": args.replicates, "processes": args.processes}
     with Memory() as memory:
         begin = time.perf_counter()
-        found = compare(scenario, args.strategies, seed=1, **asked, progress=watch)
+        found = compare(scenario, args.strategies, seed=1, **shape, progress=watch)
         seconds = time.perf_counter() - begin
     simulated = len(simulations) * args.clones * args.replicates * args.days
     result: dict[str, Any] = {
-        "command": "python benchmarks/bench_compare.py",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "command": command(args),
+        "machine": machine_text(),
         "scenario": args.scenario,
-        **asked,
+        **shape,
         "days": args.days,
         "strategies": len(found.frame),
         "left_out": dict(found.left_out),
@@ -98,7 +99,7 @@ def main() -> int:
         "passed": {"seconds": seconds <= SECONDS_GATE, "all_strategies": not found.left_out},
     }
     print(json.dumps(result, indent=2))
-    return 0 if all(result["passed"].values()) else 1
+    return finish(args, result, all(result["passed"].values()))
 
 
 if __name__ == "__main__":

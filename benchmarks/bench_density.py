@@ -13,13 +13,12 @@ Gate: 20 s. Run: python benchmarks/bench_density.py [--scenario windows-11-offic
 from __future__ import annotations
 
 import argparse
-import platform
-import resource
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from bench_tools import MIB, asked, command, finish, machine_text, most_resident
 
 from clonesim.planning.density import CANDIDATES, plan_density
 from clonesim.planning.pool_sample import PoolSample, Steps, sample_pool
@@ -27,7 +26,6 @@ from clonesim.pool.timeline import Timeline
 from clonesim.scenario import load_scenario
 
 SECONDS_GATE = 20.0
-MIB = 2**20
 
 
 def repeated(sample: PoolSample, replicates: int) -> PoolSample:
@@ -62,12 +60,7 @@ def held(sample: PoolSample) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def most_resident() -> int:
-    """Highest resident size of this process so far. [B]"""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Simulate, plan, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="windows-11-office")
@@ -79,10 +72,11 @@ def main() -> None:
     )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
-    few = load_scenario(args.scenario, pool={"clones": 8, "days": 3})
-    plan_density(few, replicates=2, processes=1)
+    args = asked(parser, argv, clones=6, days=2, replicates=2, repeats=1, processes=1)
+    print(f"command  {command(args)}\nmachine  {machine_text()}")
+    if not args.quick:
+        few = load_scenario(args.scenario, pool={"clones": 8, "days": 3})
+        plan_density(few, replicates=2, processes=1)
     scenario = load_scenario(args.scenario, pool={"clones": args.clones, "days": args.days})
     start = time.perf_counter()
     simulated = sample_pool(scenario, 0, min(args.simulated, args.replicates), processes=args.processes)
@@ -103,8 +97,22 @@ def main() -> None:
     passed = min(taken) <= SECONDS_GATE and numbers == min(CANDIDATES, args.clones)
     told = ", ".join(f"{one:.1f}" for one in taken)
     print(f"{'PASS' if passed else 'FAIL'}: plans took {told} s; the fastest is to take {SECONDS_GATE:.0f} s at most")
-    sys.exit(0 if passed else 1)
+    figures = {
+        "clones": args.clones,
+        "days": args.days,
+        "replicates": args.replicates,
+        "simulated": simulated.replicates,
+        "simulation_s": seconds,
+        "numbers": numbers,
+        "rows": len(plan.frame),
+        "growth_steps": steps,
+        "plan_s": taken,
+        "fastest_s": min(taken),
+        "memory_before_mib": before / MIB,
+        "peak_mib": most_resident() / MIB,
+    }
+    return finish(args, figures, passed)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

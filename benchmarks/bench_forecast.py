@@ -14,11 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from bench_tools import asked as options_of
+from bench_tools import finish
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
@@ -138,7 +141,7 @@ def told(rows: pd.DataFrame) -> pd.Series:
     ).round(1)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print coverage by level and saturation, and by weeks ahead."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -146,7 +149,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--no-dates", action="store_true", help="give numbers of days only: patch days are unknown")
-    asked = parser.parse_args()
+    asked = options_of(parser, argv, draws=50, count=1)
     numbers = range(asked.first, asked.first + asked.count)
     paths = [asked.folder / f"pool-{number:05d}.parquet" for number in numbers]
     rows = pd.concat(
@@ -158,7 +161,9 @@ def main() -> None:
         print(rows.groupby(["saturated", "level"]).apply(told, include_groups=False).to_string())
         print(rows.groupby(["saturated", "level", "ahead"]).apply(told, include_groups=False).to_string())
     print(f"clonesim {cs.__version__}; a fit of 40 clones: {rows['seconds'].median():.3f} s (median)")
+    found = rows.groupby(["saturated", "level"]).apply(told, include_groups=False).reset_index()
+    return finish(asked, {"fit_s": float(rows["seconds"].median()), "rows": found.to_dict("records")})
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -11,10 +11,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from bench_tools import asked, finish
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from counter_tools import simulate
@@ -61,24 +64,29 @@ def _rank(draws: pd.Series, truth: float) -> float:
     return float((draws < truth).mean())
 
 
-def report(title: str, rows: list[dict[str, float]], seconds: float) -> None:
+def report(title: str, rows: list[dict[str, float]], seconds: float) -> list[dict[str, Any]]:
     """Coverage and ranks."""
     from scipy.stats import chisquare
 
+    found = []
     for name in rows[0]:
         ranks = np.array([row[name] for row in rows])
         classes = np.histogram(ranks, np.linspace(0, 1, CLASSES + 1))[0]
         covered = float(((ranks >= 0.05) & (ranks <= 0.95)).mean())
         even = chisquare(classes).pvalue
         print(f"{title:34} {name:12} covered {covered:.3f}  ranks {classes.tolist()}  even: p = {even:.2g}")
+        told = {"what": title, "parameter": name, "covered": covered, "ranks": classes.tolist(), "p_even": float(even)}
+        found.append(told | {"runs": len(rows), "seconds_a_run": seconds / len(rows)})
     print(f"{'':34} {len(rows)} runs, {seconds / len(rows):.2f} s each")
+    return found
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
-    runs = parser.parse_args().runs
+    options = asked(parser, argv, runs=1)
+    runs, found = options.runs, []
     for title, one in (
         ("reservations", lambda seed: reservations(seed, False)),
         ("reservations, FRESV/s of tries", lambda seed: reservations(seed, True)),
@@ -86,8 +94,9 @@ def main() -> None:
     ):
         start = time.process_time()
         rows = [one(seed) for seed in range(runs)]
-        report(title, rows, time.process_time() - start)
+        found += report(title, rows, time.process_time() - start)
+    return finish(options, {"rows": found})
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

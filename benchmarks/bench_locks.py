@@ -9,18 +9,15 @@ same requests and must give the same waits.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import resource
-import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from bench_tools import MIB, MILLION, asked, command, finish, machine_text, most_resident, rates
 
 from clonesim.lun import closed_waits, lock_model, lock_queue
 from clonesim.lun.lock_model import LockModel
@@ -28,7 +25,7 @@ from clonesim.lun.locks import lock_waits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-MILLION, HOLD_NS, HOSTS, LOAD = 10**6, 500_000, 8, 0.5
+HOLD_NS, HOSTS, LOAD = 500_000, 8, 0.5
 GATES = {"fifo_kernel": 50.0, "backoff_kernel": 3.0, "closed_kernel": 3.0, "public_call": 15.0, "times_simpy": 50.0}
 
 
@@ -37,18 +34,6 @@ def draw(n: int, load: float, hosts: int, seed: int = 1) -> tuple[Any, Any, Any]
     rng = np.random.default_rng(seed)
     times = np.cumsum(rng.exponential(HOLD_NS / load, n)).astype(np.int64)
     return times, rng.integers(0, hosts, n), np.full(n, HOLD_NS)
-
-
-def rates(n: int, rounds: int, work: Callable[[], Any]) -> dict[str, float]:
-    """Median, slowest and fastest, after one unmeasured call. [M/s]"""
-    work()
-    seconds = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begin)
-    found = {"median": statistics.median(seconds), "slowest": max(seconds), "fastest": min(seconds)}
-    return {name: round(n / value / MILLION, 4) for name, value in found.items()}
 
 
 def simpy_fifo(times: list[int], holds: list[int]) -> list[int]:
@@ -98,7 +83,7 @@ def run(n: int, rounds: int, part: int) -> dict[str, Any]:
             found["more"].append(
                 {"locking": name, "load": load, "hosts": hosts}
                 | {"per_s": rates(n, 1, lambda given=given: lock_waits(*given))["median"]}  # type: ignore[misc]
-                | {"wait_ms": waits.mean() / 1e6, "retries": retries.mean(), "failed": int(failed.sum())}
+                | {"wait_ms": float(waits.mean()) / 1e6, "retries": float(retries.mean()), "failed": int(failed.sum())}
             )
     few = [column[:part] for column in (times, host, hold)]
     lists = [column.tolist() for column in few]
@@ -120,35 +105,29 @@ def beside(few: list[Any], model: LockModel | None, slow: Callable[[], list[int]
     return {"simpy": round(n / taken / MILLION, 4), "kernel": fast, "times_simpy": round(fast * MILLION * taken / n, 1)}
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print command, machine and figures; exit with 1 where a gate is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=5 * MILLION)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", type=int, default=100_000, help="requests that SimPy serves too")
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
+    chosen = asked(parser, argv, requests=5000, rounds=1, part=500)
     found = run(chosen.requests, chosen.rounds, chosen.part)
     ratio = min(found["simpy_fifo"]["times_simpy"], found["simpy_backoff"]["times_simpy"])
     got = {name: found[name]["median"] for name in GATES if name in found} | {"times_simpy": ratio}
     found |= {
-        "command": f"python {' '.join(sys.argv)}",
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "requests": chosen.requests,
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mib": round(most_resident() / MIB),
         "gates": GATES,
         "passed": all(got[name] >= GATES[name] for name in GATES),
     }
-    if chosen.json:
-        print(json.dumps(found, indent=2))
-    else:
-        show(found)
-    return 0 if found["passed"] else 1
+    print(f"command  {command(chosen)}\nmachine  {machine_text()}, peak memory {found['peak_mib']} MiB")
+    show(found)
+    return finish(chosen, found, found["passed"])
 
 
 def show(found: dict[str, Any]) -> None:
     """Print the figures as lines."""
-    print(f"command  {found['command']}\nmachine  {found['machine']}, peak memory {found['peak_mib']} MiB")
     print(f"workload {found['requests']:,} Poisson requests, {HOSTS} hosts, load {LOAD}, hold {HOLD_NS / 1e6} ms")
     for name in ("fifo_kernel", "backoff_kernel", "closed_kernel", "public_call", "public_call_backoff"):
         one, gate = found[name], f", wanted {GATES[name]:g}" if name in GATES else ""

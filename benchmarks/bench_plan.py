@@ -9,11 +9,12 @@ python benchmarks/bench_plan.py [--os windows-11] [--days 90] [--repeats 20] [--
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
+from bench_tools import asked, command, finish, machine_text
 
 from clonesim.guest.activity import Activity, Plan
 from clonesim.guest.presence import DAY_S, DEFINITIONS, FULL_SCANS, PATCHES, Presence, Shared
@@ -77,15 +78,16 @@ def report(activity: Activity, plan: Plan, days: int) -> None:
             )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--os", choices=OSES, help="one OS instead of all")
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--sources", action="store_true", help="a line for each source")
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
+    args = asked(parser, argv, os="windows-10", days=2, repeats=1)
+    print(f"command  {command(args)}\nmachine  {machine_text()}")
+    rows = []
     for os in [args.os] if args.os else OSES:
         activity, plan, seconds = measure(os, args.days, args.repeats)
         marks = plan.ops["length"][plan.ops["op"] == FileOp.SCATTER].sum() / PAGE
@@ -93,9 +95,20 @@ def main() -> None:
         times = f"best {min(seconds) * 1e3:5.1f} ms, median {statistics.median(seconds) * 1e3:5.1f} ms a clone"
         written = f"{plan.ops['length'].sum() / args.days / 1e6:6.0f} MB/day written"
         print(f"{os:11s} {args.days} days: {times}; {per_day}, {written}")
+        rows.append(
+            {
+                "os": os,
+                "best_ms": min(seconds) * 1e3,
+                "median_ms": statistics.median(seconds) * 1e3,
+                "operations_a_day": plan.ops.size / args.days,
+                "marks_a_day": float(marks) / args.days,
+                "written_mb_a_day": float(plan.ops["length"].sum()) / args.days / 1e6,
+            }
+        )
         if args.sources:
             report(activity, plan, args.days)
+    return finish(args, {"days": args.days, "rows": rows})
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

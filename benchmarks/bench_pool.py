@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import resource
-import threading
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from bench_tools import Memory, asked, command, cpu_s, finish, machine_text
 
 from clonesim.guest.presence import DAY_S
 from clonesim.ops import FileOp
@@ -35,48 +32,6 @@ SAMPLE = 20  # clones whose plans are counted
 PAGE = 4096
 
 
-class Memory:
-    """Highest resident memory of this process and its children, while the block runs. [B]"""
-
-    def __enter__(self) -> Memory:
-        self.peak = self.own = self.child = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.1):
-            own, children = _resident(os.getpid()), [_resident(pid) for pid in _children(os.getpid())]
-            self.own, self.child = max(self.own, own), max(self.child, *children, 0)
-            self.peak = max(self.peak, own + sum(children))
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-
-
-def _cpu_s() -> float:
-    """Seconds of processor time of this process and of its children that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(part.ru_utime + part.ru_stime for part in used)
-
-
 def pool(name: str, clones: int, days: int) -> Scenario:
     """Pool of desktops with disks of 40 GiB, 24 GiB of them used."""
     disk = {"disk": "40 GiB", "used": "24 GiB"}
@@ -86,15 +41,15 @@ def pool(name: str, clones: int, days: int) -> Scenario:
 def run(scenario: Scenario, processes: int) -> dict[str, Any]:
     """Seconds and memory of one simulation."""
     with Memory() as memory:
-        begin, used = time.perf_counter(), _cpu_s()
+        begin, used = time.perf_counter(), cpu_s()
         result = simulate(scenario, seed=1, processes=processes)
-        seconds, cpu_s = time.perf_counter() - begin, _cpu_s() - used
+        seconds, busy = time.perf_counter() - begin, cpu_s() - used
     desktop_days = scenario.pool.clones * scenario.pool.days
     return {
         "desktops": scenario.pool.clones,
         "days": scenario.pool.days,
         "seconds": round(seconds, 2),
-        "cpu_s": round(cpu_s, 2),
+        "cpu_s": round(busy, 2),
         "desktop_days_per_s": round(desktop_days / seconds),
         "ms_a_desktop_day": seconds / desktop_days * 1e3,
         "peak_mib": round(memory.peak / 2**20),
@@ -120,7 +75,7 @@ def work(scenario: Scenario) -> dict[str, float]:
     }
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures as JSON; exit with 1 where a gate is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="windows-10-office")
@@ -128,11 +83,12 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--skip-large", action="store_true", help="leave out the pool of 2,000 desktops")
-    args = parser.parse_args()
+    parser.add_argument("--small", type=int, default=100, help="desktops of the small pool")
+    args = asked(parser, argv, desktops=4, small=2, days=2, processes=1, skip_large=True)
     one_day = pool(args.scenario, args.processes, 1)
     run(one_day, args.processes)  # compiles the kernels, where that is still to be done
     start = run(one_day, args.processes)["seconds"]
-    sizes = [args.desktops, 100] + ([] if args.skip_large else [2000])
+    sizes = [args.desktops, args.small] + ([] if args.skip_large else [2000])
     runs = [run(pool(args.scenario, desktops, args.days), args.processes) for desktops in sizes]
     for row in runs:
         row["ms_a_desktop_day"] = round((row["seconds"] - start) / (row["desktops"] * row["days"]) * 1e3, 4)
@@ -144,8 +100,8 @@ def main() -> int:
         "flat": flat <= FLAT_GATE,
     }
     result = {
-        "command": "python benchmarks/bench_pool.py",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "command": command(args),
+        "machine": machine_text(),
         "scenario": args.scenario,
         "processes": args.processes,
         "start_up_s": start,
@@ -156,7 +112,7 @@ def main() -> int:
         "passed": passed,
     }
     print(json.dumps(result, indent=2))
-    return 0 if all(passed.values()) else 1
+    return finish(args, result, all(passed.values()))
 
 
 if __name__ == "__main__":

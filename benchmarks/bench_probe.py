@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from bench_tools import asked, finish
 
 from clonesim.planning.probe import TRIED, reference
 from clonesim.planning.probe_simulation import simulate_probe, with_noise
@@ -79,7 +81,7 @@ def run(form: str, policies: tuple[str, ...], probes: int, draws: int, sites: in
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--probes", type=int, default=200)
@@ -88,11 +90,12 @@ def main() -> None:
     parser.add_argument("--form", choices=["self-contained", "guest"], default="self-contained")
     parser.add_argument("--four", action="store_true", help="only the four policies that must be told apart")
     parser.add_argument("--no-restart", action="store_true")
-    given = parser.parse_args()
+    given = asked(parser, argv, probes=1, draws=8, sites=1, four=True)
     policies = FOUR if given.four else TRIED
     found = run(given.form, policies, given.probes, given.draws, given.sites, not given.no_restart)
     print(json.dumps(found, indent=1))
+    return finish(given, found)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -9,26 +9,20 @@ requests through its native reader, in turn with the replays.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_tools import GIB, MIB, MILLION, asked, command, finish, machine_text, most_resident, timed
 
 from clonesim.delta import FORMATS, replay
 from clonesim.ops import BlockOp, Requests
 
-MILLION = 10**6
 BLOCK = 4096
-GIB = 2**30
+WANTED, TIMES_LRU = 20 * MILLION, 5.0  # writes per second, and times the rate of libcachesim
 
 
 def draw_writes(n: int = 20 * MILLION, capacity: int = 40 * GIB, seed: int = 1) -> Requests:
@@ -40,7 +34,7 @@ def draw_writes(n: int = 20 * MILLION, capacity: int = 40 * GIB, seed: int = 1) 
 
 def bench_replay(requests: Requests, capacity: int, name: str = "vmfs-sparse") -> dict[str, float]:
     """Seconds of one replay from nothing, by the clock and by processor time."""
-    return _timed(lambda: replay(requests, name, capacity))
+    return timed(lambda: replay(requests, name, capacity))
 
 
 def warm(capacity: int, name: str = "vmfs-sparse") -> None:
@@ -62,13 +56,7 @@ def bench_lru(path: Path, capacity: int) -> dict[str, float]:
 
     reader = libcachesim.TraceReader(str(path), libcachesim.TraceType.ORACLE_GENERAL_TRACE)
     cache = libcachesim.LRU(cache_size=capacity)
-    return _timed(lambda: cache.process_trace(reader))
-
-
-def _timed(work: Callable[[], Any]) -> dict[str, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+    return timed(lambda: cache.process_trace(reader))
 
 
 def has_lru() -> bool:
@@ -83,10 +71,8 @@ def has_lru() -> bool:
 def run(n: int, capacity: int, name: str, rounds: int, lru: bool) -> dict[str, Any]:
     """Replay in rounds, with a pass of LRU in turn if asked for; medians and rates."""
     requests = draw_writes(n, capacity)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     warm(capacity, name)
-    times, lru_times = [], []
-    peak = before
+    times, lru_times, peak = [], [], 0
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "writes.oracleGeneral.bin"
         if lru:
@@ -94,12 +80,12 @@ def run(n: int, capacity: int, name: str, rounds: int, lru: bool) -> dict[str, A
         for round_ in range(rounds):
             times.append(bench_replay(requests, capacity, name))
             if round_ == 0:
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                peak = most_resident()
             if lru:
                 lru_times.append(bench_lru(trace, capacity))
     found: dict[str, Any] = {"writes": n, "format": name, "rounds": rounds, **_rates(times, n)}
-    found["peak_mib"] = peak / 1024
-    found["requests_mib"] = n * (8 + 1 + 8 + 8) / 2**20
+    found["peak_mib"] = peak / MIB
+    found["requests_mib"] = n * (8 + 1 + 8 + 8) / MIB
     if lru:
         found["lru"] = _rates(lru_times, n)
         found["ratio"] = found["writes_per_s"] / found["lru"]["writes_per_s"]
@@ -115,36 +101,41 @@ def _rates(times: list[dict[str, float]], n: int) -> dict[str, Any]:
         "fastest_s": min(wall),
         "slowest_s": max(wall),
         "writes_per_s": n / statistics.median(wall),
-        "writes_per_cpu_s": n / cpu,
+        "writes_per_cpu_s": n / max(cpu, 1e-9),
+        "million_per_s": n / statistics.median(wall) / MILLION,
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the command, the machine and the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--writes", type=int, default=20 * MILLION)
     parser.add_argument("--gib", type=int, default=40)
-    parser.add_argument("--format", choices=FORMATS, default="vmfs-sparse")
+    parser.add_argument(
+        "--formats", nargs="*", choices=FORMATS, default=["vmfs-sparse"], help="LRU stands beside the first"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-lru", action="store_true", help="leave libcachesim out, even if it is there")
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args()
+    chosen = asked(parser, argv, writes=20_000, gib=1, rounds=1)
     lru = not chosen.no_lru and has_lru()
-    found = run(chosen.writes, chosen.gib * GIB, chosen.format, chosen.rounds, lru)
-    if chosen.json:
-        print(json.dumps(found))
-        return
-    print(f"command  {' '.join(['python', *sys.argv])}")
-    print(f"machine  {machine()}")
-    what = f"{found['writes']:,} random 4 KiB writes on {chosen.gib} GiB, {found['format']}"
-    print(f"workload {what}, {found['rounds']} runs")
-    print_rates("replay", found)
-    print(f"peak memory {found['peak_mib']:,.0f} MiB, of which {found['requests_mib']:,.0f} MiB are the requests")
-    if lru:
-        print_rates("libcachesim LRU", found["lru"])
-        print(f"ratio {found['ratio']:.1f} by the clock, {found['ratio_cpu']:.1f} by processor time")
-    else:
+    print(f"command  {command(chosen)}\nmachine  {machine_text()}")
+    figures: dict[str, Any] = {"writes": chosen.writes, "gib": chosen.gib, "formats": []}
+    for name in chosen.formats:
+        beside = lru and name == chosen.formats[0]
+        found = run(chosen.writes, chosen.gib * GIB, name, chosen.rounds, beside)
+        figures["formats"].append(found)
+        what = f"{found['writes']:,} random 4 KiB writes on {chosen.gib} GiB, {found['format']}"
+        print(f"workload {what}, {found['rounds']} runs")
+        print_rates("replay", found)
+        print(f"peak memory {found['peak_mib']:,.0f} MiB, of which {found['requests_mib']:,.0f} MiB are the requests")
+        if beside:
+            print_rates("libcachesim LRU", found["lru"])
+            print(f"ratio {found['ratio']:.1f} by the clock, {found['ratio_cpu']:.1f} by processor time")
+    if not lru:
         print("libcachesim is not here: no comparison")
+    first = figures["formats"][0]
+    passed = first["writes_per_s"] >= WANTED and first.get("ratio", TIMES_LRU) >= TIMES_LRU
+    return finish(chosen, figures, passed)
 
 
 def print_rates(title: str, rates: dict[str, Any]) -> None:
@@ -156,16 +147,5 @@ def print_rates(title: str, rates: dict[str, Any]) -> None:
     print(f"{title}: median {rates['median_s']:.2f} s ({spread}): {speed}")
 
 
-def machine() -> str:
-    """Processor, system and Python."""
-    name = platform.processor() or platform.machine()
-    try:
-        text = subprocess.run(["lscpu"], capture_output=True, text=True, check=True).stdout
-        name = next(line.split(":")[1].strip() for line in text.splitlines() if line.startswith("Model name"))
-    except (OSError, subprocess.CalledProcessError, StopIteration):
-        pass
-    return f"{name}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
-
-
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

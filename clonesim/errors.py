@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 
 class ClonesimError(Exception):
@@ -23,7 +23,19 @@ class WorkerError(ClonesimError):
     """A process that did a part of the work ended before its time."""
 
 
+class WriteError(ClonesimError, OSError):
+    """A file cannot be written, such as on a full disk; no half of it is left, and one that was there before stays.
+
+    It is an `OSError` too, so code that goes on without a file need not know it.
+    """
+
+    def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
+        self.path, self.problem, self.remedy = str(path), problem, remedy
+        super().__init__(f"{path}: it cannot be written: {problem}. {remedy}")
+
+
 LONGEST_SHOWN = 400  # characters of a value in a message
+LONGEST_PROBLEM = 1000  # characters of what is wrong with a file
 MOST_SHOWN = 80  # characters of a piece of a file in a message
 
 
@@ -32,8 +44,14 @@ def _shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
 
 
+def _cut(text: str, longest: int = LONGEST_PROBLEM) -> str:
+    """Text as it is told: names, and messages of libraries, may hold a piece of the file."""
+    return text if len(text) <= longest else f"{text[: LONGEST_SHOWN // 2]} ... {text[-MOST_SHOWN:]}"
+
+
 def _made_anew(kind: type[ClonesimError], args: tuple[Any, ...], values: dict[str, Any]) -> ClonesimError:
     error = kind.__new__(kind, *args)
+    error.args = args
     error.__dict__.update(values)
     return error
 
@@ -81,13 +99,21 @@ class ScenarioError(ClonesimError, ValueError):
         What is wrong, in the order of the scenario's tables.
     """
 
+    what: ClassVar[str] = "scenario"
+
     def __init__(self, scenario: str, problems: Sequence[Problem]) -> None:
         self.scenario, self.problems = scenario, tuple(problems)
         if len(problems) == 1:
-            super().__init__(f"scenario {scenario!r}: {problems[0]}")
+            super().__init__(f"{self.what} {scenario!r}: {problems[0]}")
         else:
             lines = "".join(f"\n  {problem}" for problem in problems)
-            super().__init__(f"scenario {scenario!r}: {len(problems)} problems{lines}")
+            super().__init__(f"{self.what} {scenario!r}: {len(problems)} problems{lines}")
+
+
+class EstateError(ScenarioError):
+    """An estate with problems, all of them; those of a pool's scenario have the pool's place before their path."""
+
+    what: ClassVar[str] = "estate"
 
 
 class VolumeError(ClonesimError):
@@ -121,7 +147,7 @@ class TraceError(ClonesimError, ValueError):
         self.path, self.line, self.field, self.value = str(path), line, field, value
         where = f"{path}" if line is None else f"{path}, line {line}"
         what = f", {field}={_shown(value)}" if field else ""
-        super().__init__(f"{where}{what}: {problem}. {remedy}")
+        super().__init__(f"{where}{what}: {_cut(problem)}. {remedy}")
 
 
 class ImageError(ClonesimError, ValueError):
@@ -130,7 +156,7 @@ class ImageError(ClonesimError, ValueError):
     def __init__(self, path: str | Path, problem: str, remedy: str, offset: int | None = None) -> None:
         self.path, self.problem, self.remedy, self.offset = str(path), problem, remedy, offset
         where = f"{path}" if offset is None else f"{path}, byte {offset}"
-        super().__init__(f"{where}: {problem}. {remedy}")
+        super().__init__(f"{where}: {_cut(problem)}. {remedy}")
 
 
 class InventoryError(ClonesimError, ValueError):
@@ -151,9 +177,10 @@ class InventoryError(ClonesimError, ValueError):
         value: object = None,
     ) -> None:
         self.path, self.sheet, self.row, self.column, self.value = str(path), sheet, row, column, value
-        where = [str(path), *([f"sheet {sheet}"] if sheet else []), *([] if row is None else [f"row {row}"])]
-        what = f", {column}={_shown(value)}" if column else ""
-        super().__init__(f"{', '.join(where)}{what}: {problem}. {remedy}")
+        tab = [f"sheet {_cut(sheet, LONGEST_SHOWN)}"] if sheet else []
+        where = [str(path), *tab, *([] if row is None else [f"row {row}"])]
+        what = f", {_cut(column, LONGEST_SHOWN)}={_shown(value)}" if column else ""
+        super().__init__(f"{', '.join(where)}{what}: {_cut(problem)}. {remedy}")
 
 
 class ProbeError(ClonesimError, ValueError):

@@ -6,6 +6,7 @@ clone 7 never share a stream.
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from zlib import crc32
 
@@ -44,6 +45,31 @@ def generator(seed: int, replicate: int, who: int, what: str) -> np.random.Gener
             raise ParameterError(name, number, f"allowed are whole numbers from {least} up")
     key = np.random.SeedSequence(seed, spawn_key=(replicate, who + 1, _code(what)))
     return np.random.Generator(np.random.PCG64DXSM(key))
+
+
+def own_seed(seed: int, stream: str) -> int:
+    """Seed of what a pool draws for itself alone: its users, clones, hosts and locks.
+
+    Pools of an estate draw patches, definitions and base images from the seed itself, so these are the same for all of
+    them; what belongs to users and clones must not repeat, so each pool draws it from a seed that its stream makes.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 up, below 2**63. [1]
+    stream : str
+        Name of the pool's streams; "": the seed's own, as for a pool that stands alone.
+
+    Returns
+    -------
+    int
+        The seed itself without a stream; else a number from 2**128 up, which no user can give, with one a seed and
+        stream.
+    """
+    if not stream:
+        return seed
+    text = f"{seed}:{stream}".encode()
+    return 2**128 + int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
 
 
 @cache

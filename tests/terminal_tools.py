@@ -9,6 +9,7 @@ import pandas as pd
 import typer
 from counter_tools import simulate
 from counter_tools import write as write_counters
+from estate_tools import estate_file
 from growth_tools import pool, weekly
 from image_tools import MIB, flat_vmdk, make_ntfs
 from inventory_tools import write_xlsx
@@ -18,6 +19,7 @@ from probe_tools import GUEST, guest_result
 from clonesim import cli
 from clonesim.planning.probe_simulation import simulate_probe
 from clonesim.pool.run_files import to_json
+from clonesim.pool.simulate import simulate as simulate_pool
 
 PAGE = Path(__file__).parent.parent / "docs" / "json.md"
 NUMBERS = {"MHz", "B", "s", "d", "h", "min", "1", "1/s", "1/d", "B/s", "money"}
@@ -57,6 +59,8 @@ def make_files(folder, needed):
         pool(12, weekly(weeks), lambda day: 90 * MIB * day, start="2026-01-12", luns=2, noise=8 * MIB, seed=1).to_csv(
             folder / "sizes.csv", index=False
         )
+    if "estate.toml" in names:
+        estate_file(folder)
     if "base.vmdk" in names:
         raw = make_ntfs(folder / "disk.raw", 64 * MIB)
         flat_vmdk(folder, "base", raw.read_bytes())
@@ -74,6 +78,8 @@ def make_files(folder, needed):
         (folder / "clonesim-probe.json").write_text(to_json(result))
         steps = [(row["step"], row["delta_bytes"]) for row in result["steps"]]
         pd.DataFrame(steps, columns=["step", "bytes"]).to_csv(folder / "sizes.csv", index=False)
+    if "pool" in names:
+        simulate_pool("windows-7-office", pool={"clones": 2, "days": 1}, out=folder / "out" / "pool")
     if "RVTools_export.xlsx" in names:
         write_xlsx(folder / "RVTools_export.xlsx", tabs(**farm()))
 

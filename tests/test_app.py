@@ -249,7 +249,7 @@ def test_a_request_that_is_given_up_is_told(answer):
     plot_planned_waits(frame, ax, density=64)
     assert "given up" in [text.get_text() for text in ax.get_yticklabels()]
     assert ax.get_ylim()[1] > 100
-    assert "with 64 clones given up" in describe(ax)
+    assert "with 64 clones: given up" in describe(ax)
     assert [wait_told(one) for one in (0.0, 0.0123, np.inf)] == ["none", "12.3 ms", "given up"]
 
 

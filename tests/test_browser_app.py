@@ -1,7 +1,7 @@
-"""The planner page in a real browser: it opens, a slider moves and a chart changes, the table can be had, both widths.
+"""The planner page in a real browser: a slider moves and charts change, files can be had; both widths, light and dark.
 
-Needs Debian's packages chromium and chromium-driver, and from PyPI panel and selenium. With SCREENSHOTS=folder the
-screenshots stay there.
+Needs Debian's packages chromium and chromium-driver, and from PyPI panel, selenium and axe-core-python. With
+SCREENSHOTS=folder the screenshots stay there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_tools import NEEDS_CHROMIUM, chromium
+from browser_tools import NEEDS_CHROMIUM, axe_findings, chromium, kept, scheme, serious
 from conftest import ROOT
 
 pytest.importorskip("panel", reason="panel is not installed: pip install clonesim[app]")
@@ -103,7 +104,8 @@ def wait(what: Any, message: str) -> Any:
     raise AssertionError(message)
 
 
-def opened(browser: Any, url: str, width: int) -> None:
+def opened(browser: Any, url: str, width: int, preferred: str = "light") -> None:
+    scheme(browser, preferred)
     size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     for kind in ("browser", "performance"):
@@ -112,14 +114,12 @@ def opened(browser: Any, url: str, width: int) -> None:
     wait(lambda: set(shown(browser)) == CHARTS, "the charts did not come")
 
 
-def kept(browser: Any, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        high = browser.execute_script("return document.documentElement.scrollHeight")
-        width = browser.execute_script("return document.documentElement.clientWidth")
-        size = {"width": width, "height": high, "deviceScaleFactor": 1, "mobile": width < 600}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / f"{name}.png").write_bytes(browser.get_screenshot_as_png())
+def photographed(browser: Any, name: str) -> None:
+    high = browser.execute_script("return document.documentElement.scrollHeight")
+    width = browser.execute_script("return document.documentElement.clientWidth")
+    size = {"width": width, "height": high, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    kept(f"{name}.png", browser.get_screenshot_as_png())
 
 
 def asked_for(browser: Any) -> list[str]:
@@ -144,11 +144,43 @@ def test_a_slider_moves_and_the_charts_change(browser, url, width):
     assert words(browser) != told
     assert "500 desktops, 48 to a LUN: 11 LUNs" in words(browser)
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "wider than the screen"
-    kept(browser, f"app-{width}")
+    photographed(browser, f"app-{width}-light")
     errors = [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]
     assert not errors
     outside = [one for one in asked_for(browser) if not one.startswith(url) and not one.startswith("ws://127.0.0.1")]
     assert not outside
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("preferred", ["light", "dark"])
+def test_axe_finds_nothing_serious_and_letters_stand_out(browser, url, width, preferred):
+    opened(browser, url, width, preferred)
+    (handle,) = wait(lambda: all_of(browser, ".noUi-handle[aria-label]"), "the slider's handle has no name")
+    assert handle.get_attribute("aria-label") == "Clones on a LUN"
+    wait(lambda: handle.get_attribute("aria-valuetext") == "32", "the slider tells another value")
+    photographed(browser, f"app-{width}-{preferred}")
+    assert serious(axe_findings(browser)) == []
+    look = "const style = getComputedStyle(arguments[0]); return [style.color, style.fill, style.backgroundColor]"
+    page = browser.execute_script(look, all_of(browser, "body")[0])[2]
+    assert (luminance(page) < 0.05) == (preferred == "dark")
+    for selector in ("h1", "dt", "dd", "p.note", "ul#words", "a.file", "select"):
+        color, _, ground = browser.execute_script(look, all_of(browser, selector)[0])
+        ground = page if ground == "rgba(0, 0, 0, 0)" else ground
+        assert contrast(color, ground) >= 4.5, (selector, color, ground)
+    for text in all_of(browser, "svg.drawing text")[::10]:
+        assert contrast(browser.execute_script(look, text)[1], page) >= 4.5
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of a colour such as "rgb(1, 2, 3)", as WCAG 2 defines it."""
+    shares = [int(one) / 255 for one in re.findall(r"\d+", color)[:3]]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
 
 
 def test_another_strategy_makes_another_pool(browser, url):

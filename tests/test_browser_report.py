@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_tools import NEEDS_CHROMIUM, chromium
+from browser_tools import NEEDS_CHROMIUM, axe_findings, chromium, kept, serious
+from browser_tools import scheme as as_preferred
 from report_tools import HOSTILE, page
 
-axe_module = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
 pytestmark = NEEDS_CHROMIUM
 WIDTHS, SCHEMES = (1440, 390), ("light", "dark")
 # What a table does not show at that width may be scrolled to; the page itself must not be wider than the screen.
@@ -43,19 +42,12 @@ def browser() -> Iterator[Any]:
 
 
 def opened(browser, report: Path, width: int, scheme: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+    as_preferred(browser, scheme)
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     for kind in ("browser", "performance"):
         browser.get_log(kind)
     browser.get(report.as_uri())
-
-
-def kept(name: str, data: bytes) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / name).write_bytes(data)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -83,11 +75,7 @@ def test_it_opens_without_errors_or_requests_and_fits(browser, report, width, sc
 def test_axe_finds_nothing_serious(browser, report, width, scheme) -> None:
     opened(browser, report, width, scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(one => { one.open = true })")
-    browser.execute_script((Path(axe_module.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    assert len(found["passes"]) > 20, "axe-core has looked at the page"
-    told = [f"{one['impact']}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
-    assert [text for text in told if text.startswith(("serious", "critical"))] == []
+    assert serious(axe_findings(browser)) == []
 
 
 def test_a_table_opens_by_key_and_colours_follow_the_scheme(browser, report) -> None:

@@ -19,8 +19,9 @@ from clonesim.scenario import catalog
 
 NOTE = "a real NTFS driver's traffic (ntfs-3g), scripted activity, not a real user's"
 COMMANDS = [
-    *("run", "replay", "experiment", "demo", "density", "size", "locks", "compare", "cost", "sensitivity", "plan"),
-    *("inspect", "collect", "counters", "calibrate", "fit", "backtest", "init", "catalog", "claims", "app", "probe"),
+    *("run", "replay", "experiment", "demo", "status", "density", "size", "locks", "compare", "cost", "sensitivity"),
+    *("plan", "inspect", "collect", "counters", "calibrate", "fit", "backtest", "init", "catalog", "claims", "app"),
+    "probe",
 ]  # their examples are run in test_json_docs.py
 TRACE = ["run", "--trace", "packaged"]
 

@@ -38,7 +38,9 @@ def test_init_writes_a_file_once(capsys, tmp_path):
     assert load_scenario(path) == load_scenario("windows-xp-office")
     code, out, err = call(capsys, "init", "--out", str(tmp_path / "no" / "own.toml"))
     assert (code, out) == (2, "")
-    assert err == f"clonesim: {tmp_path / 'no' / 'own.toml'}: No such file or directory.\n"
+    remedy = "Make its folder first, or name a file in a folder that exists."
+    told = f"it cannot be written: No such file or directory. {remedy}"
+    assert err == f"clonesim: {tmp_path / 'no' / 'own.toml'}: {told}\n"
 
 
 def test_init_as_json_is_all_values(capsys):

@@ -186,7 +186,9 @@ def test_what_is_refused(tmp_path):
     path = write_collect_script(tmp_path / "a" / "b", "proxmox")
     with pytest.raises(ParameterError, match=rf"out='{path}': the file exists\. Remove it, or choose another name\."):
         write_collect_script(path.parent, "proxmox")
-    with pytest.raises(ParameterError, match=r"the folder cannot be made: .*\. Name a folder that you may write to\."):
+    with pytest.raises(
+        ParameterError, match=r"the folder cannot be made \(.*\)\. Name a folder that you may write to\."
+    ):
         write_collect_script(path / "below", "proxmox")
 
 

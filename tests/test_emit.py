@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from script_tools import grammar_reads
 
 from clonesim import load_scenario
-from clonesim.errors import ParameterError
+from clonesim.errors import ParameterError, WriteError
 from clonesim.planning.density import Density
 from clonesim.planning.emit import assignments, check_assignments, emit_csv, emit_powercli, quoted
 
@@ -324,8 +324,8 @@ def test_powercli_is_for_vsphere(tmp_path):
 
 def test_a_file_that_cannot_be_written(tmp_path):
     frame = assignments(pool(3), 3)
-    for path in (tmp_path / "absent" / "a.csv", tmp_path):
-        with pytest.raises(ParameterError, match=r"^path=.*it cannot be written: .*Choose a file in a folder"):
+    for path, remedy in ((tmp_path / "absent" / "a.csv", "Make its folder first"), (tmp_path, "It is a folder")):
+        with pytest.raises(WriteError, match=rf"^{path}: it cannot be written: .*{remedy}"):
             emit_csv(frame, path)
     assert not list(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from refusal_tools import refused
 from test_esxtop import HEAD
 
 from clonesim.errors import ClonesimError, InventoryError, ParameterError
-from clonesim.ingest import esxtop_header, esxtop_rows
+from clonesim.ingest import limited
 from clonesim.ingest.esxtop import read_counters
 
 ONE = rf'{HEAD},"\\h\Physical Disk SCSI Device({NAA})\Commands/sec"'
@@ -40,6 +40,7 @@ AGAIN = "Copy it again from the host"
     ("content", "words"),
     [
         ("", "FILE: the file is empty. Record it again: 'esxtop -b -a -d 5 -n 720 > FILE'."),
+        ("\n \f\n", f"FILE: has blank lines only. {RECORD}"),
         ("clone,date\n", f"FILE: is no output of esxtop -b; its first line is 'clone,date'. {RECORD}"),
         (rows(1), "FILE: holds 1 samples; 2 are the least, since a first one's length is not told. Record more: "
                   "'esxtop -b -a -d 5 -n 720 > FILE'."),
@@ -65,6 +66,12 @@ def test_bad_files(tmp_path, content, words):
     assert refusal(tmp_path / "h.csv", content) == words
 
 
+def test_a_long_name_of_a_column_is_cut(tmp_path):
+    told = refusal(tmp_path / "h.csv", rows(1, 2, "x", head=ONE.replace(r"\\h", r"\\" + "h" * 3000)))
+    assert told.endswith(rf"Commands/sec='x': {NUMBER}")
+    assert len(told) < 600
+
+
 def test_bad_paths(tmp_path):
     for path, words in (
         (tmp_path / "none.csv", "there is no such file. Check the path."),
@@ -87,22 +94,21 @@ def test_bad_parameters(tmp_path):
         read_counters(path, ats="both")
     assert len(read_counters(path, rows_limit=3).devices) == 2
     told = refusal(path, path.read_bytes(), rows_limit=2)
-    assert (
-        told
-        == "FILE, row 4: more than 2 rows of devices and samples. Give fewer files or devices, or raise rows_limit."
-    )
+    remedy = "Give fewer files or devices, or raise rows_limit (CLONESIM_LIMITS='counter_rows=4' for all readers)."
+    assert told == f"FILE, row 4: more than 2 rows of devices and samples. {remedy}"
 
 
-def test_limits(tmp_path, monkeypatch):
-    monkeypatch.setattr(esxtop_rows, "LINE_LIMIT", 2048)
-    told = refusal(tmp_path / "h.csv", rows(1, 2) + "x" * 5000)
+def test_limits(tmp_path):
+    with limited(counter_line_bytes="2 KiB"):
+        told = refusal(tmp_path / "h.csv", rows(1, 2) + "x" * 5000)
     assert told == (
-        "FILE, row 4: has a line of more than 2 KiB, so it is no output of esxtop -b. Name a CSV of 'esxtop -b'."
+        "FILE, row 4: has a line of more than 2 KiB, so it is no output of esxtop -b. Name a CSV of 'esxtop -b', or "
+        "raise the limit: CLONESIM_LIMITS='counter_line_bytes=4 KiB'."
     )
-    monkeypatch.setattr(esxtop_header, "COLUMNS_LIMIT", 3)
-    told = refusal(tmp_path / "h.csv", rows(1, 2, head=f"{ONE},,"))
-    remedy = "Save fewer columns: choose fields in esxtop, 'W', and 'esxtop -b -c FILE'."
-    assert told == f"FILE, row 1: has more than 3 columns. {remedy}"
+    with limited(counter_columns=3):
+        told = refusal(tmp_path / "h.csv", rows(1, 2, head=f"{ONE},,"))
+    remedy = "Save fewer columns: choose fields in esxtop, 'W', and 'esxtop -b -c FILE', or raise the limit: "
+    assert told == f"FILE, row 1: has more than 3 columns. {remedy}CLONESIM_LIMITS='counter_columns=6'."
 
 
 def test_memory_does_not_follow_the_file(tmp_path):

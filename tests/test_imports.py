@@ -11,6 +11,7 @@ HEAVY = {"numpy", "numba", "pandas", "pyarrow", "scipy", "matplotlib", "IPython"
 PACKAGE = ROOT / "clonesim"
 LAYERS = [  # from the ground up; a module may import from its own layer and from below
     {"errors"},
+    {"files"},
     {"units"},
     {"ops", "keys"},
     {"ingest"},

@@ -145,6 +145,10 @@ def cell(reference, text="1"):
 
 BOMBS = {
     "corners": (f'{HEAD}<row r="1">{cell("A1")}</row><row r="200000">{cell("XFD200000")}</row>{TAIL}', "cells"),
+    "few and far": (
+        f'{HEAD}<row r="1">{cell("A1")}</row><row r="240000">{cell("CV240000")}</row>{TAIL}',
+        "only 2 cells",
+    ),
     "far row": (f'{HEAD}<row r="1">{cell("A1")}</row><row r="1048576">{cell("A1048576")}</row>{TAIL}', "1048576 rows"),
     "cells of another row": (f'{HEAD}<row r="1">{cell("A1")}{cell("B1000000")}</row>{TAIL}', "1000000 rows"),
     "blanks": (f'{HEAD}<row r="1">{cell("A1")}<c r = "XFD240000"><v>1</v></c></row>{TAIL}', "cells"),
@@ -170,6 +174,31 @@ def test_bombs_are_refused_before_they_are_parsed(tmp_path, name):
     with pytest.raises(InventoryError, match=words):
         read_inventory(path)
     assert time.process_time() - begin < 10
+
+
+def test_a_library_s_message_with_a_piece_of_the_file_is_cut(tmp_path):
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", "x")
+        archive.writestr("n" * 2000, "x")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"n" * 2000, b"m" * 2000, 1))  # not that name's second place, in the directory
+    with pytest.raises(InventoryError, match="cut off or damaged") as caught:
+        read_inventory(path)
+    assert len(str(caught.value)) < 1000 + len(str(path))
+    assert str(caught.value).endswith("differ.). Copy or export it again.")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.xlsx"])
+def test_a_zip_of_a_later_version_is_refused(tmp_path, name):
+    path = tmp_path / name
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("RVTools_tabvInfo.csv", "VM,Memory\na,1\n")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 171  # version needed to unpack it, in the directory
+    path.write_bytes(bytes(data))
+    with pytest.raises(InventoryError, match=r"cut off or damaged \(zip file version 17\.1\)"):
+        read_inventory(path)
 
 
 def test_bombs_of_archives(tmp_path):

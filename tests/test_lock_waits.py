@@ -1,15 +1,18 @@
 """Waits at random moments: theory, single conflicts by hand, and probes that nobody feels."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from clonesim.lun.intervals import quantile
 from clonesim.lun.lock_model import NS
 from clonesim.lun.lock_run import closed_waits
 from clonesim.lun.lock_traffic import LockTraffic, lock_requests, lock_traffic
 from clonesim.lun.operations import GROWTH, POWER_ON, Operations
+from clonesim.planning import storm_locks
 from clonesim.planning.lock_waits import growth, inside, virtual_waits
 
 HOLD_S = 0.01
@@ -233,3 +236,18 @@ def _columns(operations: Operations, locks: LockTraffic):
     assert (operations.kind == GROWTH).all()
     hold = np.full(requests.time_s.size, locks.hold_ns, np.int64)
     return np.rint(requests.time_s * NS).astype(np.int64), requests.clone, requests.host, hold
+
+
+@pytest.mark.parametrize(("replicates", "probes"), [(1, 10), (3, 200), (7, 33)])
+def test_the_interval_is_that_of_replicates_and_probes_drawn_anew_and_sorted(replicates, probes):
+    rng = np.random.default_rng(replicates)
+    table = np.where(rng.random((replicates, probes)) < 0.9, 0.0, rng.exponential(size=(replicates, probes)))
+    table[0, :2] = 0.5, np.inf
+    draws = np.random.default_rng(np.random.SeedSequence([replicates, probes]))
+    drawn = []
+    for _ in range(storm_locks.RESAMPLES):
+        rows = draws.integers(replicates, size=(replicates, 1))
+        drawn.append(quantile(table[rows, draws.integers(probes, size=table.shape)].ravel(), 0.99))
+    expected = [quantile(table.ravel(), 0.99), quantile(np.array(drawn), 0.025), quantile(np.array(drawn), 0.975)]
+    found = storm_locks._interval([SimpleNamespace(wait_s=row) for row in table])
+    assert found.tolist() == expected

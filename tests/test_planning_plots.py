@@ -30,7 +30,7 @@ def test_density_is_drawn_in_per_cent_of_each_limit(ax):
     assert line(ax, "vendor").get_ydata() == pytest.approx([20, 40, 80, 160])
     assert legend(ax) == ["risk of a full LUN:\n5 %", "lock wait:\n20 ms", "vendor's maximum:\n50 clones"]
     assert "20 clones: stopped by risk of a full LUN" in texts(ax)
-    assert "10: all intervals" in texts(ax)
+    assert "10: whole intervals" in texts(ax)
     marked = {tuple(found.get_xdata()) for found in ax.lines if len(found.get_xdata()) == 2}
     assert {(20, 20), (10, 10)} <= marked
     assert any("Two pools." in text for text in texts(ax))
@@ -106,7 +106,7 @@ def test_size_in_per_cent_of_the_plan(ax):
         "500 GiB",
         "400 GiB to 2 TiB",
         "2 TiB",
-        "1.50 to 3",
+        "1.50 to 3 TiB",
         "25 MB/s",
         "the same",
     } <= set(shown)
@@ -179,3 +179,13 @@ def test_saving_leaves_the_caption_of_the_plan_alone(tmp_path):
     plan = tools.density()
     plots.save_density(plan, tmp_path)
     assert plan.frame.attrs["caption"] == "Two pools."
+
+
+def test_a_long_title_stands_above_the_heads_of_the_figures(ax):
+    frame = tools.bought().frame
+    frame.attrs["unmeasured"] = True
+    plots.plot_size(frame, ax)
+    ax.figure.canvas.draw()
+    heads = [text for text in ax.texts if text.get_text() in ("planned", "interval")]
+    assert len(heads) == 2
+    assert ax.title.get_window_extent().y0 > max(text.get_window_extent().y1 for text in heads)

@@ -57,7 +57,7 @@ def test_policies(ax):
     assert lines(ax)["guest use: end minus start"].tolist() == [[1, 0], [0, 1]]
     assert ax.get_xlabel() == "Size"
     assert "3 rounds" in ax.get_title()
-    assert {"2.00", "5.00", "20 GiB volume"} <= set(texts(ax))
+    assert {"2 GiB", "5 GiB", "20 GiB volume"} <= set(texts(ax))
 
 
 def test_replay(ax):

@@ -198,3 +198,24 @@ def test_saved_charts_repeat(tmp_path, growth):
     one, two = plots.save_pool_charts(*frames, tmp_path), plots.save_pool_charts(*frames, tmp_path / "b")
     assert [path.name for path in one] == ["growth.png", "fill.png", "sources.png", "increments.png"]
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
+
+
+@pytest.mark.parametrize(("high", "place"), [(13, "above"), (97, "below")])
+def test_the_legend_of_fill_covers_no_line(ax, high, place):
+    """Of datastores that stay nearly empty the lines are at the bottom, where a legend usually stands."""
+    hours = np.arange(24 * 10)
+    used = np.full(hours.size, high / 100 * 1024**4)
+    frame = pd.DataFrame({"replicate": 0, "lun": 0, "time_s": hours * 3600.0, "used_bytes": used})
+    plots.plot_fill(frame.assign(free_bytes=1024**4 - used), ax)
+    ax.figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    line = ax.transData.transform((0, high))[1]
+    assert box.y0 > line if place == "above" else box.y1 < line
+
+
+def test_the_legend_of_sources_covers_no_mark(ax):
+    """The last source may have the largest share of all that is written."""
+    rows = {"replicate": 0, "clone": 0, "source": ["a", "b"], "written_bytes": [10, 90], "first_touch_bytes": [90, 10]}
+    plots.plot_sources(pd.DataFrame(rows), ax)
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1 - 1

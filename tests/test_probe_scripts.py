@@ -10,7 +10,7 @@ from script_tools import check_brackets, code_of, parse
 
 import clonesim.cli.probe  # noqa: F401 (registers its commands)
 from clonesim.cli import main
-from clonesim.errors import ParameterError
+from clonesim.errors import ParameterError, WriteError
 from clonesim.planning.probe_pattern import BASE, PARTS, PATTERN, PREPARE, VERBS, room_parts
 from clonesim.planning.probe_script import probe_script, write_probe_script
 
@@ -103,7 +103,7 @@ def test_plain_text_for_windows(tmp_path, alone):
     probe_script(alone).encode("ascii")
     with pytest.raises(ParameterError, match=r"out='.*probe.ps1': the file exists\. Remove it"):
         write_probe_script(path, alone)
-    with pytest.raises(ParameterError, match=r"it cannot be written: "):
+    with pytest.raises(WriteError, match=r"it cannot be written: "):
         write_probe_script(tmp_path / "none" / "probe.ps1", alone)
 
 

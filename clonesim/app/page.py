@@ -20,6 +20,7 @@ NAMES: Final = {
     **{"guest": "Guest", "workload": "Users", "strategy": "Strategy", "policy": "Free clusters are picked by"},
     **{"desktops": "Desktops", "density": "Clones on a LUN", "lun_gib": "Size of a LUN", "locking": "Locks"},
 }
+BAR: Final = "#2b8cc4"  # of a slider: stands out on light and on dark pages
 WATCH_S: Final = 0.2
 BODY: Final = (
     ":host{display:grid;grid-template-columns:minmax(0,290px) minmax(0,1fr);gap:8px 24px}"
@@ -57,6 +58,7 @@ class Page:
         right = pn.Column(self.bar, self.told, grid, sizing_mode="stretch_width")
         body = pn.Column(left, right, sizing_mode="stretch_width", stylesheets=[BODY])
         made = pn.Template(files("clonesim.app").joinpath("page.html").read_text("utf-8"))
+        made.add_variable("sliders", [(NAMES["density"], [str(density) for density in DENSITIES])])
         made.add_panel("page", pn.Column(self.head, body, sizing_mode="stretch_width", max_width=1500))
         pn.state.onload(self.show)
         return made
@@ -148,7 +150,11 @@ def _widgets(first: Picked) -> dict[str, Any]:
     for name in ("guest", "workload", "strategy"):
         found[name] = _select(name, {text: value for value, text in titles(name).items()}, first)
     found["density"] = pn.widgets.DiscreteSlider(
-        name=NAMES["density"], options=list(DENSITIES), value=first.density, sizing_mode="stretch_width"
+        name=NAMES["density"],
+        options=list(DENSITIES),
+        value=first.density,
+        bar_color=BAR,
+        sizing_mode="stretch_width",
     )
     found["lun_gib"] = _select("lun_gib", {format_size(size * GIB): size for size in SIZES}, first)
     found["desktops"] = _select("desktops", {f"{many:,}": many for many in DESKTOPS}, first)
@@ -159,4 +165,7 @@ def _widgets(first: Picked) -> dict[str, Any]:
 
 def _select(name: str, options: dict[str, Any], first: Picked) -> Any:
     value = getattr(first, name)
-    return pn.widgets.Select(name=NAMES[name], options=options, value=value, sizing_mode="stretch_width")
+    style = pieces.widget_style()
+    return pn.widgets.Select(
+        name=NAMES[name], options=options, value=value, sizing_mode="stretch_width", stylesheets=[style]
+    )

@@ -18,8 +18,13 @@ CHARTS: Final = ("growth", "fill", "waits", "cost")
 
 
 def style() -> str:
-    """Style sheet of all pieces, charts included; the page is light, as its widgets are."""
-    return files("clonesim.app").joinpath("style.css").read_text("utf-8") + chart_css().split("@media")[0]
+    """Style sheet of all pieces, charts included; colours of light and dark stand in page.html."""
+    return files("clonesim.app").joinpath("style.css").read_text("utf-8") + chart_css()
+
+
+def widget_style() -> str:
+    """Style sheet of lists to pick from."""
+    return files("clonesim.app").joinpath("widgets.css").read_text("utf-8")
 
 
 def head() -> str:

@@ -59,10 +59,10 @@ def fit(
     if folder:
         import pandas as pd
 
+        from clonesim.files import write_csv
         from clonesim.plots.probe import save_probe
 
-        row = folder / "probe-row.csv"
-        pd.DataFrame([found.row]).to_csv(row, index=False, lineterminator="\n")
+        row = write_csv(folder / "probe-row.csv", pd.DataFrame([found.row]))
         saved = [row, *save_probe(found, folder)]
     if as_json:
         print_json(console.probe_json(found))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -34,13 +38,17 @@ def main(argv: list[str] | None = None) -> int:
     from clonesim.errors import ClonesimError
 
     try:
-        app(argv, prog_name="clonesim")
+        with _stoppable():
+            app(argv, prog_name="clonesim")
     except SystemExit as end:
+        stop = _stop_behind(end)
+        if stop is not None:
+            return _stopped(stop)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
     except ClonesimError as error:
-        return _complain(str(error), 2)
+        return _complain(_with_notes(str(error), error), 2)
     except OSError as error:
         return _complain(f"{error.filename}: {error.strerror}." if error.filename else str(error), 2)
     except Exception as error:  # the last resort: no user shall meet a traceback unasked
@@ -49,6 +57,46 @@ def main(argv: list[str] | None = None) -> int:
         text = f"internal error, please report it: {type(error).__name__}: {error} (CLONESIM_DEBUG=1 shows where)"
         return _complain(text, 1)
     return 0
+
+
+class Stopped(KeyboardInterrupt):
+    """The system asked the program to end."""
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """End as after Ctrl-C when the system asks for it (SIGTERM), so that workers end and nothing is left half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interruption that the command line's library made an exit of."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    if isinstance(stop, Stopped):
+        return _complain(_with_notes("stopped", stop), 128 + signal.SIGTERM)
+    return _complain(_with_notes("interrupted", stop), 128 + signal.SIGINT)
+
+
+def _with_notes(text: str, error: BaseException) -> str:
+    notes = getattr(error, "__notes__", [])
+    return " ".join([text.rstrip(".") + ".", *notes]) if notes else text
 
 
 def _complain(text: str, code: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clonesim.cli.estate import Sample, refuse_for_estate, refuse_sample, run_estate
 from clonesim.cli.root import app
 from clonesim.cli.shared import (
     SCENARIO_HELP,
@@ -14,6 +15,7 @@ from clonesim.cli.shared import (
     Out,
     Processes,
     Replicates,
+    Scheduler,
     Seed,
     Settings,
     Tables,
@@ -50,13 +52,17 @@ def run(
     scenario: Annotated[str | None, typer.Argument(help=SCENARIO_HELP, autocompletion=scenario_names)] = None,
     settings: Settings = None,
     replicates: Replicates = 1,
-    band: Annotated[str, typer.Option(help="Clones under every policy: a number, 'full' or 'none'.")] = "50",
+    band: Annotated[
+        str | None, typer.Option(help="Clones under every policy: a number, 'full' or 'none'; default 50.")
+    ] = None,
     processes: Processes = None,
     seed: Seed = 0,
     out: Out = None,
     tables: Tables = "parquet",
     as_json: Json = False,
     report: Annotated[Path | None, typer.Option("--report", help=REPORT_HELP)] = None,
+    scheduler: Scheduler = None,
+    sample: Sample = None,
     trace: Annotated[str | None, typer.Option("--trace", help=TRACE_HELP)] = None,
     clones: Annotated[int | None, typer.Option(help="With --trace: number of clones; default 64.")] = None,
     luns: Annotated[int | None, typer.Option(help="With --trace: LUNs that they are dealt out to; default 1.")] = None,
@@ -69,16 +75,21 @@ def run(
     device: Device = None,
     skip_bad_rows: SkipBadRows = False,
 ) -> None:
-    """Simulate a pool of desktops, or a trace on every clone."""
+    """Simulate a pool of desktops, an estate of pools, or a trace on every clone."""
     from clonesim.errors import ParameterError
+    from clonesim.scenario.estate_load import is_estate
 
     asked: dict[str, Any] = {"clones": clones, "luns": luns, "hosts": hosts, "format": delta_format, "window": window}
     asked |= {"interval": interval, "hold": hold, "capacity": capacity, "device": device}
     asked = {name: value for name, value in asked.items() if value is not None}
     if trace is not None:
+        refuse_sample(sample)
         if scenario is not None or settings:
             allowed = "a trace says what every clone does, so there is no scenario"
             raise ParameterError("trace", trace, allowed, "Leave out --trace, or the scenario and --set.")
+        if scheduler is not None:
+            allowed = "a trace is replayed in this process"
+            raise ParameterError("scheduler", scheduler, allowed, "Leave it out.")
         if report is not None:
             allowed = "a report is of a simulated pool, not of a trace"
             raise ParameterError("report", str(report), allowed, "Leave out --trace, or write charts with --out.")
@@ -89,7 +100,12 @@ def run(
         remedy = "Add --trace, or change the scenario with --set, such as --set pool.clones=64."
         raise ParameterError(f"--{name}", asked.get(name, True), "this option goes with --trace", remedy)
     given = scenario or "windows-11-office"
-    _run_pool(given, settings or [], seed, replicates, band, processes, out, tables, as_json, report)
+    if is_estate(given):
+        refuse_for_estate(given, {"band": band, "report": report})
+        run_estate(given, settings or [], seed, replicates, sample, processes, out, tables, as_json, scheduler)
+        return
+    refuse_sample(sample)
+    _run_pool(given, settings or [], seed, replicates, band or "50", processes, out, tables, as_json, report, scheduler)
 
 
 def _run_trace(
@@ -128,6 +144,7 @@ def _run_pool(
     tables: str,
     as_json: bool,
     report: Path | None,
+    scheduler: str | None,
 ) -> None:
     from clonesim import pool
     from clonesim.console import pool as pool_console
@@ -141,14 +158,15 @@ def _run_pool(
         from clonesim.report.page import check_path
 
         writable(check_path(report).parent)
-    with pool_console.bars() as bars:
-        result = pool.simulate_with_band(given, seed, replicates, sample, processes, bars)
+    store = None if folder is None else pool.Store(folder)
+    with pool.scheduler(scheduler) as executor, pool_console.bars() as bars:
+        result = pool.simulate_with_band(given, seed, replicates, sample, processes, bars, executor, store)
         ranking = "none" if report is None else _screened(result, processes, bars("Other assumptions"))
     saved: list[Path] = []
-    if folder:
+    if folder and store:
         from clonesim import plots
 
-        with console.progress("Writing tables and charts"):
+        with console.progress("Writing tables and charts"), pool.kept(result, store):
             saved = [*result.save(folder, tables), *plots.save_run_pool(result, folder)]
     if report is not None:
         from clonesim.report import write_report
@@ -204,6 +222,7 @@ def replay(
     from clonesim.console import text as console
     from clonesim.delta import FORMATS
     from clonesim.delta import replay as replay_trace
+    from clonesim.files import write_csv
     from clonesim.units import format_size, parse_duration
 
     asked_s = [parse_duration(text, "at") for text in at or []]
@@ -234,8 +253,7 @@ def replay(
         curve = pd.concat([delta.table(at=curve_s).assign(format=name) for name, delta in deltas.items()])
         disk = format_size(deltas[names[0]].capacity)
         curve.attrs["caption"] = f"Trace: {pool.trace_label(source)}. Disk of {disk}."
-        table = folder / "replay.csv"
-        rows.to_csv(table, index=False, lineterminator="\n")
+        table = write_csv(folder / "replay.csv", rows)
         saved = [table, plots.save_chart(plots.plot_replay, curve, folder / "replay.png")]
     if as_json:
         records = rows.to_dict("records")
@@ -261,6 +279,7 @@ def experiment(
     """Create and delete one file again and again, by policy."""
     from clonesim import pool
     from clonesim.console import text as console
+    from clonesim.files import write_csv
     from clonesim.guest import POLICIES
 
     folder = writable(out)
@@ -270,8 +289,7 @@ def experiment(
     if folder:
         from clonesim import plots
 
-        table = folder / "experiment.csv"
-        frame.to_csv(table, index=False, lineterminator="\n")
+        table = write_csv(folder / "experiment.csv", frame)
         saved = [table, plots.save_chart(plots.plot_policies, frame, folder / "experiment.png")]
     if as_json:
         print_json({"caption": frame.attrs["caption"], "rows": frame.to_dict("records")})

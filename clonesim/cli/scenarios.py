@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clonesim.cli.estate import EstateFlag, init_estate, refuse_for_estate
 from clonesim.cli.root import app
 from clonesim.cli.shared import Json, Scenario, Settings, example, print_json, topic_names
 
@@ -33,14 +34,20 @@ def init(
     cluster: Annotated[str | None, typer.Option("--cluster", help="With --from: desktops by cluster.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; without it the text is printed.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    estate: EstateFlag = False,
     as_json: Json = False,
 ) -> None:
     """Write a commented scenario to start from."""
     from clonesim.errors import ParameterError
+    from clonesim.files import write_text
     from clonesim.scenario import commented, load_scenario
 
     if out is not None and out.exists() and not force:
         raise ParameterError("out", str(out), "the file exists", "Name another, or add --force.")
+    if estate:
+        refuse_for_estate("what --estate writes", {"set": settings, "from": source})
+        init_estate(out, as_json)
+        return
     patterns = {"select": select or None, "folder": folder, "pool": pool, "cluster": cluster}
     if source is not None:
         _init_from(source, scenario, settings, patterns, out, as_json)
@@ -50,7 +57,7 @@ def init(
             raise ParameterError(name, value, "it chooses desktops of an inventory", "Add --from and the inventory.")
     found = load_scenario(scenario, set=settings or [])
     if out is not None:
-        out.write_text(commented(found), encoding="utf-8")
+        write_text(out, commented(found))
         print(f"Written to {out}.", file=sys.stderr)
     if as_json:
         print_json(found.to_dict())
@@ -63,12 +70,13 @@ def _init_from(
 ) -> None:
     """Write a scenario with what an inventory tells."""
     from clonesim.console import prefill as console
+    from clonesim.files import write_text
     from clonesim.planning.prefill import prefill
     from clonesim.scenario import commented
 
     found = prefill(source, base=base, set=settings or [], **patterns)
     if out is not None:
-        out.write_text(commented(found.scenario), encoding="utf-8")
+        write_text(out, commented(found.scenario))
         print(f"Written to {out}.", file=sys.stderr)
     if as_json:
         print_json(console.prefill_json(found))

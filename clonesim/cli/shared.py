@@ -33,6 +33,8 @@ Settings = Annotated[
 ]
 Replicates = Annotated[int, typer.Option(help="How often the whole pool is drawn anew.")]
 Processes = Annotated[int | None, typer.Option(help="Processes to start; by default one per core.")]
+SCHEDULER_HELP = "Address of a Dask scheduler, such as tcp://head:8786, whose workers simulate the clones."
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help=SCHEDULER_HELP)]
 Seed = Annotated[int, typer.Option(help="Seed of every draw.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for tables, run.json and PNG charts.")]

@@ -12,6 +12,7 @@ from clonesim.errors import ParameterError
 from clonesim.guest.activity import Activity
 from clonesim.guest.volume import Volume
 from clonesim.guest.write_sources import BLOCK
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ops import OPS_DTYPE, FileOp
 from clonesim.scenario import catalog
 from clonesim.units import MIB, format_size
@@ -95,8 +96,11 @@ def read_bitmap(path: str | Path) -> NDArray[np.bool_]:
         If the file is empty or longer than the bitmap of the largest volume.
     """
     size = Path(path).stat().st_size
-    if not 0 < size <= 2**27:
-        raise ParameterError("guest.start.bitmap", str(path), "a copy of $Bitmap has 1 B to 128 MiB")
+    allowed = most("bitmap_bytes")
+    if not 0 < size <= allowed:
+        told = f"a copy of $Bitmap has 1 B to {format_size(allowed)}"
+        remedy = or_raise("bitmap_bytes", "Take the volume's $Bitmap")
+        raise ParameterError("guest.start.bitmap", str(path), told, remedy)
     return np.unpackbits(np.fromfile(path, np.uint8), bitorder="little").view(np.bool_)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clonesim.ingest.images import reclaimable as reclaimable
     from clonesim.ingest.inventory import Inventory as Inventory
     from clonesim.ingest.inventory import read_inventory as read_inventory
+    from clonesim.ingest.limits import limited as limited
     from clonesim.ingest.listing import Listing as Listing
     from clonesim.ingest.listing import read_listing as read_listing
     from clonesim.ingest.rows import BadRow as BadRow
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "file_trace": ["FileTrace", "read_file_trace"],
         "images": ["Image", "read_image", "reclaimable"],
         "inventory": ["Inventory", "read_inventory"],
+        "limits": ["limited"],
         "listing": ["Listing", "read_listing"],
         "rows": ["BadRow"],
         "stream": ["TraceStream", "TraceSurvey", "iter_trace"],

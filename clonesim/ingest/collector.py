@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError, TraceError
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ingest.rows import ROW_REMEDY, WAIT, BadRow, Columns, Layout
 from clonesim.ops import BlockOp, Requests
 from clonesim.units import GIB
@@ -70,6 +72,7 @@ class Collector:
         self._last: int | None = None  # of the row before, in the file
         self._given: int | None = None  # latest time handed out
         self._kept = False
+        self._most = {name: most(name) for name in ("trace_commands", "trace_bad_rows", "trace_names")}
 
     def __len__(self) -> int:
         return self._ticks.used
@@ -77,9 +80,19 @@ class Collector:
     def bad(self, row: BadRow, hint: str = "") -> None:
         """Count a bad row, or refuse the trace."""
         if not self.skip_bad_rows:
-            remedy = f"{hint} {ROW_REMEDY}" if hint else ROW_REMEDY
-            raise TraceError(self.path, row.problem, remedy, row.line, row.field, row.value)
-        self.skipped.append(row)
+            told = f"{hint} {ROW_REMEDY}" if hint else ROW_REMEDY
+            raise TraceError(self.path, row.problem, told, row.line, row.field, row.value)
+        self.leave_out([row])
+
+    def leave_out(self, rows: Iterable[BadRow]) -> None:
+        """Count rows that are left out."""
+        self.skipped += rows
+        self._check("trace_bad_rows", len(self.skipped), "bad rows", "Read it in parts (iter_trace, --stream)")
+
+    def _check(self, name: str, count: int, what: str, instead: str) -> None:
+        """Refuse a trace that has more of something than memory is meant for."""
+        if count > self._most[name]:
+            raise TraceError(self.path, f"holds more than {self._most[name]} {what}", or_raise(name, instead))
 
     def add(self, columns: Columns, rows: int | None = None) -> None:
         """Take over good rows; `rows` counts the file's rows behind them where some were bad."""
@@ -92,6 +105,7 @@ class Collector:
             return
         self._watch(ticks)
         codes = np.array([self.devices.setdefault(name, len(self.devices)) for name in columns.names], np.int32)
+        self._check("trace_names", len(self.devices), "devices", "Name a block trace")
         device = codes[columns.device]
         length = columns.length
         if self.layout.length_block != 1:
@@ -105,6 +119,7 @@ class Collector:
         if self._given is not None and int(ticks.min()) < self._given:
             self._refuse_late(int(ticks.min()), self._given)
         self._kept = True
+        self._check("trace_commands", len(self) + ticks.size, "commands", "Read it in parts (iter_trace, --stream)")
         self._ticks.append(ticks)
         self._op.append(columns.code)
         self._offset.append(columns.offset * self.layout.block if self.layout.block != 1 else columns.offset)
@@ -112,6 +127,7 @@ class Collector:
         self._device.append(device)
         if columns.file is not None:
             numbers = np.array([self.files.setdefault(name, len(self.files)) for name in columns.files], np.int32)
+            self._check("trace_names", len(self.files), "names of files", "Cut the trace")
             self._file = self._file or _Growing(np.dtype(np.int32))
             self._file.append(numbers[columns.file])
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from clonesim.errors import InventoryError, shorten
+from clonesim.ingest.limits import most, or_raise
+from clonesim.units import format_size
 
 DELIMITERS = ",;\t|"
-ROWS_LIMIT = 2_000_000
-COLUMNS_LIMIT = 2_000
-_LINE_LIMIT = 2**20
 _BLOCK_BYTES = 4 * 2**20
 _MARK = re.compile(rb"[^\r\n\x00 ]")
 
@@ -49,12 +48,13 @@ def read_head(path: str | Path, data: bytes) -> CsvHead:
     InventoryError
         If the first line is no header.
     """
-    start, lines = 0, 0
+    start, lines, longest = 0, 0, most("csv_line_bytes")
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        if end - start > _LINE_LIMIT:
-            raise InventoryError(path, "begins with a line of more than 1 MiB, so it is no table", "Name a CSV file.")
+        if end - start > longest:
+            problem = f"begins with a line of more than {format_size(longest)}, so it is no table"
+            raise InventoryError(path, problem, or_raise("csv_line_bytes", "Name a CSV file"))
         line = data[start:end].decode("utf-8", "replace").strip("\r\n \x00")
         start, lines = min(end + 1, len(data)), lines + 1
         if line and not line.startswith("#") and not line.lower().startswith("sep="):
@@ -67,11 +67,11 @@ def _head(path: str | Path, line: str, start: int, lines: int) -> CsvHead:
     try:
         names = tuple(name.strip() for name in next(csv.reader([line], delimiter=delimiter, strict=True)))
     except (csv.Error, StopIteration) as error:
-        remedy = "Export it again, with a header in the first line."
-        raise InventoryError(path, f"the header cannot be taken apart ({error})", remedy, row=lines) from None
-    if len(names) > COLUMNS_LIMIT:
-        remedy = "Keep the columns that matter."
-        raise InventoryError(path, f"{len(names)} columns; allowed are {COLUMNS_LIMIT}", remedy, row=lines)
+        told = "Export it again, with a header in the first line."
+        raise InventoryError(path, f"the header cannot be taken apart ({error})", told, row=lines) from None
+    if len(names) > (allowed := most("csv_columns")):
+        told = or_raise("csv_columns", "Keep the columns that matter")
+        raise InventoryError(path, f"{len(names)} columns; allowed are {allowed}", told, row=lines)
     return CsvHead(delimiter, names, start, lines)
 
 
@@ -85,7 +85,8 @@ def read_columns(
     head: CsvHead,
     wanted: Collection[int],
     *,
-    rows_limit: int = ROWS_LIMIT,
+    rows_limit: int,
+    rows_name: str,
     types: dict[int, Any] | None = None,
 ) -> dict[int, Any]:
     """Cells of some columns.
@@ -102,6 +103,8 @@ def read_columns(
         Places of the columns.
     rows_limit : int
         Most rows.
+    rows_name : str
+        Which limit that is, such as "inventory_rows".
     types : dict of int to pyarrow.DataType, optional
         Types to try first; if a cell does not fit, all columns are text.
 
@@ -132,12 +135,13 @@ def read_columns(
         if parser.bad or parser.tail:
             parser.parse({}, threads=False)  # one thread alone counts rows
     except pa.ArrowInvalid as error:
-        remedy = "Export it again; a quote that is left open swallows the rows after it."
-        raise InventoryError(path, f"is no CSV that can be read ({str(error)[:200]})", remedy) from None
+        told = "Export it again; a quote that is left open swallows the rows after it."
+        raise InventoryError(path, f"is no CSV that can be read ({str(error)[:200]})", told) from None
     if parser.bad or parser.tail:
         _refuse_row(path, head, (parser.bad or parser.tail)[0])
     if table.num_rows > rows_limit:
-        raise InventoryError(path, f"{table.num_rows} rows; allowed are {rows_limit}", "Split it, or raise rows_limit.")
+        told = or_raise(rows_name, "Split it", rows_limit)
+        raise InventoryError(path, f"{table.num_rows} rows; allowed are {rows_limit}", told)
     return {place: table.column(str(place)) for place in wanted}
 
 
@@ -183,5 +187,5 @@ class _Parser:
 def _refuse_row(path: str | Path, head: CsvHead, row: Any) -> None:
     problem = f"{row.actual_columns} fields where the header has {row.expected_columns}"
     number = None if row.number is None else row.number + head.rows_before
-    remedy = "Correct or remove the row; text with a delimiter in it belongs in quotes."
-    raise InventoryError(path, problem, remedy, row=number, column="row", value=shorten(row.text))
+    told = "Correct or remove the row; text with a delimiter in it belongs in quotes."
+    raise InventoryError(path, problem, told, row=number, column="row", value=shorten(row.text))

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from clonesim.errors import ImageError
 from clonesim.ingest.byte_file import COPY_AGAIN, ByteFile
-from clonesim.units import TIB, format_size
+from clonesim.ingest.limits import most, or_raise
+from clonesim.units import format_size
 
 ABSENT, ZERO = -1, -2  # places of a unit that the file does not hold, and of one that reads as zeros
 COMPRESSED = 2**62  # added to the place of a compressed unit
-MOST_CAPACITY = 64 * TIB
-MOST_DIRECTORY = 256 * 2**20  # of the list of tables [B]
 _CACHED_TABLES = 16
 _PLACES_AT_ONCE = 2**19  # of a walk over all tables
 
@@ -81,10 +80,17 @@ class Disk:
 
 def check_capacity(file: ByteFile, capacity: int) -> int:
     """Capacity, if it is one."""
-    if not 0 < capacity <= MOST_CAPACITY:
-        problem = f"says that its disk has {capacity} B; allowed are 1 B to {format_size(MOST_CAPACITY)}"
-        raise ImageError(file.path, problem, f"The header is damaged. {COPY_AGAIN}")
+    allowed = most("image_capacity")
+    if not 0 < capacity <= allowed:
+        problem = f"says that its disk has {capacity} B; allowed are 1 B to {format_size(allowed)}"
+        raise ImageError(file.path, problem, _damaged("image_capacity", capacity > allowed))
     return capacity
+
+
+def _damaged(limit: str, exceeded: bool = True) -> str:
+    """What to do about a header that promises too much."""
+    told = f"The header is damaged: {COPY_AGAIN[0].lower()}{COPY_AGAIN[1:]}"
+    return or_raise(limit, told.removesuffix(".")) if exceeded else told
 
 
 class FlatDisk(Disk):
@@ -295,9 +301,9 @@ def directory(
         If it is longer than any disk needs, or not in the file.
     """
     kind = np.dtype(dtype)
-    if entries * kind.itemsize > MOST_DIRECTORY:
-        problem = f"its {what} would have {entries} entries, more than any disk needs"
-        raise ImageError(file.path, problem, f"The header is damaged. {COPY_AGAIN}")
+    if entries * kind.itemsize > (allowed := most("image_directory_bytes")):
+        problem = f"its {what} would have {entries} entries; allowed are {allowed // kind.itemsize}"
+        raise ImageError(file.path, problem, _damaged("image_directory_bytes"))
     values = np.frombuffer(file.read(offset, entries * kind.itemsize, what), kind).astype(np.uint64)
     found: NDArray[np.int64] = np.minimum(values & np.uint64(mask), np.uint64(COMPRESSED - 1)).astype(np.int64)
     return found

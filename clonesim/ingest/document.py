@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import stat
+import struct
+import zipfile
 import zlib
 from pathlib import Path
 
 from clonesim.errors import InventoryError
-from clonesim.units import GIB, format_size
+from clonesim.ingest.limits import most, or_raise
+from clonesim.units import format_size
 
-BYTES_LIMIT = 2 * GIB
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _CHUNK = 2**20
+ZIP_FAULTS = (  # of zipfile, for an archive that is damaged, encrypted, or of a kind that it does not know
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError),
+    *(NotImplementedError, ValueError, OverflowError),
+)
 _SPACES = b"\t\n\v\f\r "
 
 # First bytes of what people name by mistake -> what it is, and what to do.
@@ -33,15 +40,17 @@ _OTHERS = {
 }
 
 
-def read_bytes(path: str | Path, limit: int = BYTES_LIMIT) -> bytes:
+def read_bytes(path: str | Path, limit: int | None = None, name: str = "document_bytes") -> bytes:
     """Whole content of a file, gzip unpacked.
 
     Parameters
     ----------
     path : str or Path
         The file.
-    limit : int, default 2 GiB
-        Most bytes, unpacked. [B]
+    limit : int, optional
+        Most bytes, unpacked; by default what the limit of that name allows. [B]
+    name : str, default "document_bytes"
+        Which limit it is.
 
     Raises
     ------
@@ -51,6 +60,7 @@ def read_bytes(path: str | Path, limit: int = BYTES_LIMIT) -> bytes:
     if "\0" in str(path):
         raise InventoryError(repr(str(path)), "a path cannot hold a NUL character", "Check the path.")
     file = Path(path)
+    limit = most(name) if limit is None else limit
     try:
         found = file.stat()
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
@@ -69,7 +79,7 @@ def read_bytes(path: str | Path, limit: int = BYTES_LIMIT) -> bytes:
         problem = f"cannot be read: {error.strerror or error}"
         raise InventoryError(path, problem, "Check the path and its permissions.") from None
     if len(data) > limit:
-        raise InventoryError(path, f"has more than {format_size(limit)}", "Split it, or raise bytes_limit.")
+        raise InventoryError(path, f"has more than {format_size(limit)}", or_raise(name, "Split it", limit))
     if not data[:_CHUNK].strip(_SPACES) and not data.strip(_SPACES):
         raise InventoryError(path, "the file is empty", "Export or copy it again.")
     return data

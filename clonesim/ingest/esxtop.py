@@ -15,13 +15,13 @@ from clonesim.ingest.esxtop_header import COUNTERS, LOCAL, Head, is_head, read_h
 from clonesim.ingest.esxtop_notes import notes_of
 from clonesim.ingest.esxtop_rates import AtsKind, Block, ats_kind, block_of
 from clonesim.ingest.esxtop_rows import Samples, lines
+from clonesim.ingest.limits import given_or_most, most, or_raise
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS_LIMIT = 2_000_000
-FILES_LIMIT = 1_000
 KEYS = ("host", "device", "object", "time", "interval_s")
+_RECORD = "Record it so: 'esxtop -b -a -d 5 -n 720 > FILE'; it begins with (PDH-CSV."
 _ENDINGS = (".csv", ".csv.gz", ".gz")
 
 Floats = NDArray[np.float64]
@@ -67,7 +67,7 @@ def read_counters(
     ats: AtsKind | None = None,
     others: bool = False,
     skip_bad_values: bool = False,
-    rows_limit: int = ROWS_LIMIT,
+    rows_limit: int | None = None,
 ) -> Counters:
     """Read CSV of `esxtop -b`, of one host or several.
 
@@ -83,8 +83,8 @@ def read_counters(
         Whether adapters, paths and partitions are read too.
     skip_bad_values : bool, default False
         Leave out values that are no numbers from 0 up, and note how many.
-    rows_limit : int, default 2,000,000
-        Most rows: hosts x devices x samples. A row takes 0.2 kB.
+    rows_limit : int, optional
+        Most rows: hosts x devices x samples; by default the limit `counter_rows`, 2,000,000. A row takes 0.2 kB.
 
     Returns
     -------
@@ -108,21 +108,20 @@ def read_counters(
     >>> counters = read_counters(["esx1.csv", "esx2.csv.gz"])  # doctest: +SKIP
     >>> counters.devices.groupby("device")["conflicts_per_s"].max()  # doctest: +SKIP
     """
-    if isinstance(rows_limit, bool) or rows_limit < 1:
-        raise ParameterError("rows_limit", rows_limit, "allowed are whole numbers from 1", "Leave it out.")
+    most_rows = given_or_most(rows_limit, "counter_rows", "rows_limit")
     if ats not in (None, "total", "interval"):
         raise ParameterError("ats", ats, "allowed are 'total' and 'interval'", "Leave it out: it is found.")
     files = _files(path)
     parts: list[tuple[Path, list[Samples]]] = []
-    room, notes = rows_limit, list[str]()
+    room, notes = most_rows, list[str]()
     for file in files:
-        samples = list(_read(file, others, skip_bad_values, room, rows_limit, notes))
+        samples = list(_read(file, others, skip_bad_values, room, most_rows, notes))
         room -= sum(len(one.ticks) * len(one.head.groups) for one in samples)
         parts.append((file, samples))
     kind = ats or ats_kind([one for _, samples in parts for one in samples], notes)
     blocks = [block_of(one, _hosts(file, one.head, notes), kind) for file, samples in parts for one in samples]
     source = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    return _counters(source, [block for block in blocks if block is not None], others, notes)
+    return _counters(source, blocks, others, notes)
 
 
 def _files(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -139,8 +138,9 @@ def _files(path: str | Path | Sequence[str | Path]) -> list[Path]:
         if not inside:
             raise InventoryError(place, "is a folder without .csv or .csv.gz files", "Name the files of 'esxtop -b'.")
         found += inside
-    if len(found) > FILES_LIMIT:
-        raise InventoryError(found[0].parent, f"{len(found)} files; allowed are {FILES_LIMIT}", "Name fewer files.")
+    if len(found) > (allowed := most("counter_files")):
+        told = or_raise("counter_files", "Name fewer files")
+        raise InventoryError(found[0].parent, f"{len(found)} files; allowed are {allowed}", told)
     return found
 
 
@@ -158,10 +158,7 @@ def _read(path: Path, others: bool, skip_bad: bool, room: int, rows_limit: int, 
             continue
         if now is None:
             shown = line[:60].decode("utf-8", "replace").strip()
-            problem = f"is no output of esxtop -b; its first line is {shown!r}"
-            raise InventoryError(
-                path, problem, "Record it so: 'esxtop -b -a -d 5 -n 720 > FILE'; it begins with (PDH-CSV."
-            )
+            raise InventoryError(path, f"is no output of esxtop -b; its first line is {shown!r}", _RECORD)
         if not now.fits(line):
             if not ended:
                 notes.append(f"{path.name}: the last row, {row}, is cut off and left out.")
@@ -171,9 +168,11 @@ def _read(path: Path, others: bool, skip_bad: bool, room: int, rows_limit: int, 
         now.add(row, line)
         if len(now.ticks) * len(now.head.groups) > room:
             told = f"more than {rows_limit} rows of devices and samples"
-            raise InventoryError(path, told, "Give fewer files or devices, or raise rows_limit.", row=row)
-    if now is not None:
-        yield _checked(now, notes)
+            remedy = or_raise("counter_rows", "Give fewer files or devices", rows_limit)
+            raise InventoryError(path, told, remedy, row=row)
+    if now is None:
+        raise InventoryError(path, "has blank lines only", _RECORD)
+    yield _checked(now, notes)
 
 
 def _checked(samples: Samples, notes: list[str]) -> Samples:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clonesim.errors import InventoryError
+from clonesim.ingest.limits import most, or_raise
 from clonesim.units import MIB
 
-COLUMNS_LIMIT = 1_000_000
 MARK = "(PDH-CSV"
 LOCAL = {"local", "localhost", "localhost.localdomain"}  # what esxtop heads where the host has no name
 RATES = (
@@ -150,15 +150,15 @@ def read_head(path: str | Path, line: bytes, row: int, others: bool) -> Head:
     InventoryError
         If it cannot be taken apart, or has no disk counters.
     """
-    if line.count(b",") >= COLUMNS_LIMIT:
-        remedy = "Save fewer columns: choose fields in esxtop, 'W', and 'esxtop -b -c FILE'."
-        raise InventoryError(path, f"has more than {COLUMNS_LIMIT} columns", remedy, row=row)
+    if line.count(b",") >= (allowed := most("counter_columns")):
+        told = or_raise("counter_columns", "Save fewer columns: choose fields in esxtop, 'W', and 'esxtop -b -c FILE'")
+        raise InventoryError(path, f"has more than {allowed} columns", told, row=row)
     text = line.decode("utf-8", "replace").lstrip("\ufeff").rstrip("\r\n")
     try:
         cells = next(csv.reader([text], strict=True))
     except (csv.Error, StopIteration) as error:
-        remedy = "Copy it again from the host: 'esxtop -b' heads its columns in one line."
-        raise InventoryError(path, f"the header cannot be taken apart ({error})", remedy, row=row) from None
+        told = "Copy it again from the host: 'esxtop -b' heads its columns in one line."
+        raise InventoryError(path, f"the header cannot be taken apart ({error})", told, row=row) from None
     groups: dict[tuple[str, str, str], int] = {}
     found: dict[tuple[int, str], Column] = {}
     for place, cell in enumerate(cells):
@@ -170,8 +170,8 @@ def read_head(path: str | Path, line: bytes, row: int, others: bool) -> Head:
         group = groups.setdefault((hit[1], *what), len(groups))
         found.setdefault((group, known[0]), Column(place, group, *known, cell))
     if not found:
-        remedy = "Save disk devices: esxtop, 'u', 'f' for fields, 'W', then 'esxtop -b -c FILE', or 'esxtop -b -a'."
-        raise InventoryError(path, "has no counters of disk devices in its header", remedy, row=row)
+        told = "Save disk devices: esxtop, 'u', 'f' for fields, 'W', then 'esxtop -b -c FILE', or 'esxtop -b -a'."
+        raise InventoryError(path, "has no counters of disk devices in its header", told, row=row)
     zone = _ZONE.match(cells[0])
     offset_s = int(zone[2]) * 60 if zone and abs(int(zone[2])) <= 14 * 60 else 0
     return Head(len(cells), tuple(groups), tuple(found.values()), zone[1] if zone else "", offset_s)

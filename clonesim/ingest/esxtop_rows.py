@@ -16,9 +16,9 @@ from clonesim.errors import InventoryError
 from clonesim.ingest import dates
 from clonesim.ingest.document import refuse_others
 from clonesim.ingest.esxtop_header import Head
-from clonesim.units import MIB, format_size
+from clonesim.ingest.limits import most, or_raise
+from clonesim.units import format_size
 
-LINE_LIMIT = 32 * MIB
 MOST = 1e15
 _NOTHING = (b"", b"-", b"N/A", b"n/a")
 _REMEDY = "Copy it again from the host; 'gzip -t' tells whether a packed copy is whole."
@@ -33,16 +33,17 @@ def lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
     Raises
     ------
     InventoryError
-        If it is missing, a folder, unreadable, empty, no text, or has a line of more than 32 MiB.
+        If it is missing, a folder, unreadable, empty, no text, or has a line that is too long.
     """
     try:
         with _open(path) as file:
-            number = 0
-            while line := file.readline(LINE_LIMIT + 1):
+            number, longest = 0, most("counter_line_bytes")
+            while line := file.readline(longest + 1):
                 number += 1
-                if len(line) > LINE_LIMIT:
-                    problem = f"has a line of more than {format_size(LINE_LIMIT)}, so it is no output of esxtop -b"
-                    raise InventoryError(path, problem, "Name a CSV of 'esxtop -b'.", row=number)
+                if len(line) > longest:
+                    problem = f"has a line of more than {format_size(longest)}, so it is no output of esxtop -b"
+                    told = or_raise("counter_line_bytes", "Name a CSV of 'esxtop -b'")
+                    raise InventoryError(path, problem, told, row=number)
                 yield number, line, line.endswith(b"\n")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InventoryError(path, f"the gzip file is cut off or damaged ({error})", _REMEDY) from None

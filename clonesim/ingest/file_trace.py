@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError, TraceError, shorten
 from clonesim.ingest.detect import refuse_no_trace
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ingest.procmon import CLOCKS, NEEDED, PAGING, DriveEvents, Event, EventError
 from clonesim.ingest.rows import ROW_REMEDY, BadRow
 from clonesim.ingest.source import Source
@@ -190,6 +191,7 @@ class _ProcmonReader:
     def __init__(self, source: Source, events: DriveEvents, skip_bad_rows: bool) -> None:
         self.source, self.events, self.skip_bad_rows = source, events, skip_bad_rows
         self.rows = 0
+        self._most_rows, self._most_bad = most("file_trace_rows"), most("trace_bad_rows")
         self.skipped: list[BadRow] = []
 
     def read(self) -> None:
@@ -206,6 +208,9 @@ class _ProcmonReader:
             places = [header.index(name) for name in (clock, "Operation", "Path", "Result", "Detail")]
             operation, matters, others = places[1], self.events.matters, 0
             for row in rows:
+                if self.rows >= self._most_rows:
+                    told = or_raise("file_trace_rows", "Cut the trace")
+                    raise TraceError(self.source.path, f"holds more than {self._most_rows} rows", told)
                 if len(row) == len(header) and not matters(row[operation]):
                     self.rows += 1
                     others += 1
@@ -238,6 +243,9 @@ class _ProcmonReader:
         if not self.skip_bad_rows:
             raise TraceError(self.source.path, row.problem, ROW_REMEDY, row.line, row.field, row.value)
         self.skipped.append(row)
+        if len(self.skipped) > self._most_bad:
+            told = or_raise("trace_bad_rows", "Name a CSV of Process Monitor")
+            raise TraceError(self.source.path, f"holds more than {self._most_bad} bad rows", told)
 
     def _check_head(self) -> None:
         head = self.source.head()

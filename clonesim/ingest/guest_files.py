@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from clonesim.ingest.file_sources import METADATA, source_names
 from clonesim.ops import OPS_DTYPE, FileOp
 
-MOST_FILES: Final = 2**24
 _WRITE: Final = -1  # becomes an overwrite, an append, or both
 
 

@@ -9,14 +9,13 @@ from types import TracebackType
 from clonesim.errors import ImageError
 from clonesim.ingest.byte_file import ByteFile
 from clonesim.ingest.disks import Disk, FlatDisk
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ingest.qcow2_image import QCOW, open_qcow2
 from clonesim.ingest.vhd_image import is_vhd, open_vhd
 from clonesim.ingest.vhdx_image import VHDX, open_vhdx
 from clonesim.ingest.vmdk import DESCRIPTOR, open_vmdk
 from clonesim.ingest.vmdk_extents import COWD, KDMV, SESPARSE
 
-MOST_PARENTS = 64
-MOST_FILES = 8192
 _RAW = "Convert it first: qemu-img convert -O raw IMAGE disk.raw."
 _UNPACK = "Unpack it first."
 
@@ -62,8 +61,9 @@ class ImageChain:
 
     def file(self, path: str | Path) -> ByteFile:
         """Open one file."""
-        if len(self.files) >= MOST_FILES:
-            raise ImageError(path, f"is the file after {MOST_FILES} others of one image", "The image is damaged.")
+        if len(self.files) >= (allowed := most("image_files")):
+            told = or_raise("image_files", "The image is damaged")
+            raise ImageError(path, f"is the file after {allowed} others of one image", told)
         file = self._stack.enter_context(ByteFile(path))
         self.files.append(file)
         return file
@@ -86,7 +86,8 @@ class ImageChain:
         """
         disk = top = self._one(path)
         seen = {_key(disk.path)}
-        for _ in range(MOST_PARENTS):
+        allowed = most("image_parents")
+        for _ in range(allowed):
             found = Path(base) if base is not None else _parent_path(disk)
             if found is None:
                 return top
@@ -97,7 +98,8 @@ class ImageChain:
             disk.set_parent(parent)
             seen.add(_key(found))
             disk, base = parent, None
-        raise ImageError(path, f"has more than {MOST_PARENTS} parents", "Consolidate its snapshots, or name the base.")
+        told = or_raise("image_parents", "Consolidate its snapshots, name the base")
+        raise ImageError(path, f"has more than {allowed} parents", told)
 
     def _one(self, path: str | Path) -> Disk:
         file = self.file(path)

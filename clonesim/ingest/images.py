@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ImageError
+from clonesim.files import write_whole
 from clonesim.ingest.disks import Disk
 from clonesim.ingest.image_chain import ImageChain
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ingest.ntfs_image import read_ntfs
 from clonesim.ingest.ntfs_state import Ntfs
 from clonesim.ingest.partitions import Partition, read_partitions
@@ -30,7 +32,6 @@ _WHY_NOT = {
     "unknown": "holds no file system that is known (an encrypted one looks like this too)",
     "unread": "is not in the image: name the base of this delta with base= (--base)",
 }
-MOST_VOLUMES = 16
 _NAME_IT = "Only what the image holds itself is known: name the parent with base= (--base)."
 _NO_NTFS = "Only NTFS volumes are read."
 
@@ -117,8 +118,7 @@ class Image:
         target = Path(path)
         if target.absolute() in {file.absolute() for file in self.chain}:
             raise ImageError(path, "is the image itself, and would be overwritten", "Name another file.")
-        target.write_bytes(bits.tobytes())
-        return target
+        return write_whole(target, lambda part: part.write_bytes(bits.tobytes()))
 
 
 class Reclaimable(NamedTuple):
@@ -263,8 +263,9 @@ def _volumes(disk: Disk, partitions: tuple[Partition, ...], notes: list[str]) ->
     found: dict[int, Ntfs] = {}
     for part in partitions:
         name = f"Partition {part.number}" if part.number else "The disk"
-        if part.content == "ntfs" and len(found) == MOST_VOLUMES:
-            notes.append(f"{name} and what follows was left out: {MOST_VOLUMES} NTFS volumes are read.")
+        if part.content == "ntfs" and len(found) == (allowed := most("image_volumes")):
+            told = or_raise("image_volumes", "Name a partition")
+            notes.append(f"{name} and what follows was left out: {allowed} NTFS volumes are read. {told}")
             break
         if part.content == "ntfs":
             try:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clonesim.errors import InventoryError, ParameterError
+from clonesim.errors import InventoryError
 from clonesim.ingest import cells
 from clonesim.ingest.columns import TABS, Tab
 from clonesim.ingest.delta_estimates import estimate_deltas
-from clonesim.ingest.document import BYTES_LIMIT
+from clonesim.ingest.limits import given_or_most
 from clonesim.ingest.rvtools import frame, tab_of, tables
-from clonesim.ingest.workbook import ROWS_LIMIT
 from clonesim.units import MIB
 
 if TYPE_CHECKING:
@@ -88,8 +87,8 @@ class Inventory:
 def read_inventory(
     path: str | Path,
     *,
-    rows_limit: int = ROWS_LIMIT,
-    bytes_limit: int = BYTES_LIMIT,
+    rows_limit: int | None = None,
+    bytes_limit: int | None = None,
     dayfirst: bool | None = None,
     zone: str = "UTC",
     skip_bad_values: bool = False,
@@ -101,10 +100,10 @@ def read_inventory(
     path : str or Path
         An RVTools workbook (xlsx), one of its CSV files, a folder or a zip of them, or the CSV of PowerCLI's
         Get-Snapshot, with or without a `#TYPE` line. Tabs are known by their names, a CSV without one by its header.
-    rows_limit : int, default 250,000
-        Most rows of a sheet.
-    bytes_limit : int, default 2 GiB
-        Most bytes of a file. [B]
+    rows_limit : int, optional
+        Most rows of a sheet or CSV; by default the limit `inventory_rows`, 250,000.
+    bytes_limit : int, optional
+        Most bytes of a file; by default the limit `document_bytes`, 2 GiB. [B]
     dayfirst : bool, optional
         Whether 3/4/2012 is 3 April; found from the column by default, refused where it cannot be.
     zone : str, default "UTC"
@@ -124,13 +123,12 @@ def read_inventory(
     ParameterError
         If a parameter is out of range.
     """
-    if rows_limit < 1 or bytes_limit < 1:
-        name, value = ("rows_limit", rows_limit) if rows_limit < 1 else ("bytes_limit", bytes_limit)
-        raise ParameterError(name, value, "allowed are whole numbers from 1", "Leave it out.")
+    rows = given_or_most(rows_limit, "inventory_rows", "rows_limit")
+    size = given_or_most(bytes_limit, "document_bytes", "bytes_limit")
     where = cells.Where(path, dayfirst=dayfirst, zone=cells.check_zone(zone), skip_bad=skip_bad_values)
     found: dict[str, list[pd.DataFrame]] = {}
     headers: list[str] = []
-    for table in tables(path, where, rows_limit, bytes_limit):
+    for table in tables(path, where, rows, size):
         tab = tab_of(table)
         if tab is not None:
             found.setdefault(tab.frame, []).append(frame(tab, table))

@@ -12,11 +12,11 @@ import numpy as np
 from clonesim.errors import InventoryError
 from clonesim.ingest import dates
 from clonesim.ingest.file_kinds import GROWING
+from clonesim.ingest.limits import most, or_raise
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS_LIMIT = 20_000_000
 FILE_COLUMNS = ("clone", "file", "kind", "bytes", "allocated_bytes", "capacity_bytes", "time", "listed", "parent")
 HISTORY_COLUMNS = ("clone", "date", "bytes")
 INTERVAL_COLUMNS = ("clone", "file", "start", "end", "bytes")
@@ -74,7 +74,7 @@ class Rows:
     files: list[FileRow] = field(default_factory=list)
     intervals: list[IntervalRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    limit: int = ROWS_LIMIT
+    limit: int = field(default_factory=lambda: most("listing_rows"))
     growing: tuple[str, ...] = GROWING
     seen: set[tuple[str, int | None]] = field(default_factory=set)
 
@@ -88,7 +88,7 @@ class Rows:
         """
         if len(self.files) >= self.limit:
             problem = f"more than {self.limit} rows"
-            raise InventoryError(self.path, problem, "Split it, or raise rows_limit.")
+            raise InventoryError(self.path, problem, or_raise("listing_rows", "Split it", self.limit))
         for name in _SIZES:
             size = getattr(row, name)
             if size is not None and not 0 <= size < 2**63:

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 from clonesim.errors import InventoryError, ParameterError
 from clonesim.ingest import dates, layout_ex, tool_json, vmsd
 from clonesim.ingest.cells import Where, check_zone
-from clonesim.ingest.document import BYTES_LIMIT, as_utf8, read_bytes
-from clonesim.ingest.listed import ROWS_LIMIT, Rows, files_frame, history_of, intervals_frame
+from clonesim.ingest.document import as_utf8, read_bytes
+from clonesim.ingest.limits import given_or_most, most, or_raise
+from clonesim.ingest.listed import Rows, files_frame, history_of, intervals_frame
 from clonesim.ingest.ls_text import LS_LINE, LsReader
 from clonesim.ingest.size_csv import find_columns, read_sizes
-from clonesim.units import MIB, format_size
+from clonesim.units import format_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-JSON_LIMIT = 256 * MIB
-FILES_LIMIT = 2_000
 _JUDGED_LINES = 400
 _JUDGED_CHARACTERS = 4_000
 _ENDINGS = (".txt", ".log", ".lst", ".ls", ".json", ".csv", ".tsv", ".vmsd", "")
@@ -77,8 +76,8 @@ def read_listing(
     dayfirst: bool | None = None,
     zone: str = "UTC",
     skip_bad_values: bool = False,
-    rows_limit: int = ROWS_LIMIT,
-    bytes_limit: int = BYTES_LIMIT,
+    rows_limit: int | None = None,
+    bytes_limit: int | None = None,
 ) -> Listing:
     """Read a listing of clones' files or sizes; what it is, is found from its content.
 
@@ -97,10 +96,10 @@ def read_listing(
         Time zone of dates in CSV that name none. `ls -l` is taken as UTC, which ESXi keeps.
     skip_bad_values : bool, default False
         Leave out cells of a CSV that cannot be read, and note them.
-    rows_limit : int, default 20,000,000
-        Most rows.
-    bytes_limit : int, default 2 GiB
-        Most bytes of a file; of JSON at most 256 MiB. [B]
+    rows_limit : int, optional
+        Most rows; by default the limit `listing_rows`, 20,000,000.
+    bytes_limit : int, optional
+        Most bytes of a file; by default the limit `document_bytes`, 2 GiB. Of JSON `json_bytes`, 256 MiB. [B]
 
     Returns
     -------
@@ -114,13 +113,12 @@ def read_listing(
     ParameterError
         If a parameter is out of range.
     """
-    for name, value in (("rows_limit", rows_limit), ("bytes_limit", bytes_limit)):
-        if value < 1:
-            raise ParameterError(name, value, "allowed are whole numbers from 1", "Leave it out.")
+    count = given_or_most(rows_limit, "listing_rows", "rows_limit")
+    size = given_or_most(bytes_limit, "document_bytes", "bytes_limit")
     when = _listed(listed)
     where = Where(path, dayfirst=dayfirst, zone=check_zone(zone), skip_bad=skip_bad_values)
-    rows = Rows(path, notes=where.notes, limit=rows_limit)
-    parts = [_read(file, text, rows, where, when) for file, text in _texts(path, where, bytes_limit)]
+    rows = Rows(path, notes=where.notes, limit=count)
+    parts = [_read(file, text, rows, where, when) for file, text in _texts(path, where, size)]
     return _listing(path, rows, parts)
 
 
@@ -160,8 +158,9 @@ def _texts(path: str | Path, where: Where, bytes_limit: int) -> Iterator[tuple[P
     plain = [file for file in files if file.suffix.lower() != ".vmsd"]
     if not plain:
         raise InventoryError(path, "is a folder without listings (.txt, .json, .csv)", "Name a listing or its folder.")
-    if len(files) > FILES_LIMIT:
-        raise InventoryError(path, f"holds {len(files)} files; allowed are {FILES_LIMIT}", "Name a smaller folder.")
+    if len(files) > (allowed := most("listing_files")):
+        told = or_raise("listing_files", "Name a smaller folder")
+        raise InventoryError(path, f"holds {len(files)} files; allowed are {allowed}", told)
     for file in plain:
         yield file, as_utf8(file, read_bytes(file, bytes_limit), where.notes)
 
@@ -177,8 +176,8 @@ def _read(path: Path, data: bytes, rows: Rows, where: Where, listed: int | None)
     if any(LS_LINE.match(line) for line in lines):
         return _read_ls(path, data, rows, listed), None
     if lines and all(vmsd.LINE.fullmatch(line) for line in lines[:20]):
-        remedy = "Name the listing ('ls -l') of its folder, with this file beside it."
-        raise InventoryError(path, "is a snapshot list (.vmsd) alone, which tells no sizes", remedy)
+        told = "Name the listing ('ls -l') of its folder, with this file beside it."
+        raise InventoryError(path, "is a snapshot list (.vmsd) alone, which tells no sizes", told)
     if lines and (_ZFS_HEAD.fullmatch(lines[0]) or _ZFS_LINE.fullmatch(lines[0])):
         text = data.decode("utf-8", "replace")
         tool_json.read_zfs_text([line for line in text.splitlines() if line.strip()], rows, listed)
@@ -196,8 +195,8 @@ def _read_ls(path: Path, data: bytes, rows: Rows, listed: int | None) -> str:
     first = len(rows.files)
     reader.read(data.decode("utf-8", "replace").splitlines())
     stems = {row.clone for row in rows.files[first:]}
-    for file in sorted(path.parent.glob("*.vmsd"))[:FILES_LIMIT]:
-        text = as_utf8(file, read_bytes(file, JSON_LIMIT), rows.notes).decode("utf-8", "replace")
+    for file in sorted(path.parent.glob("*.vmsd"))[: most("listing_files")]:
+        text = as_utf8(file, read_bytes(file, name="json_bytes"), rows.notes).decode("utf-8", "replace")
         if file.stem in stems or vmsd.clone_of(vmsd.parse(text.splitlines())) in stems:
             reader.add_list(text)
     reader.finish()
@@ -208,9 +207,9 @@ def _read_ls(path: Path, data: bytes, rows: Rows, listed: int | None) -> str:
 
 def _documents(path: Path, data: bytes) -> Iterator[Any]:
     """JSON documents, one after another."""
-    if len(data) > JSON_LIMIT:
-        problem = f"is JSON of more than {format_size(JSON_LIMIT)}"
-        raise InventoryError(path, problem, "Split it, such as one document per machine.")
+    if len(data) > (allowed := most("json_bytes")):
+        told = or_raise("json_bytes", "Split it, such as one document per machine")
+        raise InventoryError(path, f"is JSON of more than {format_size(allowed)}", told)
     text = data.decode("utf-8", "replace")
     decoder = json.JSONDecoder()
     place = 0

@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ImageError
+from clonesim.ingest import limits
 from clonesim.ingest.byte_file import COPY_AGAIN
 from clonesim.ingest.disks import Disk
 from clonesim.ingest.ntfs_state import Ntfs
-from clonesim.units import KIB, MIB
+from clonesim.units import MIB
 
-MOST_BITMAP = 2**27  # B: 2^30 clusters, 4 TiB of 4 KiB
 _MFT, _VOLUME, _BITMAP = 0, 3, 6  # records
 _LIST, _INFORMATION, _DATA, _END = 0x20, 0x70, 0x80, 0xFFFF_FFFF  # attributes
-_MOST_LIST = 256 * KIB
 _CHECK = "Run chkdsk in the guest, or copy the image again."
 
 
@@ -94,9 +93,9 @@ class _Reader:
             notes=tuple(notes),
         )
 
-    def _fail(self, problem: str, place: int | None = None) -> ImageError:
+    def _fail(self, problem: str, place: int | None = None, remedy: str = _CHECK) -> ImageError:
         at = self.offset if place is None else place
-        return ImageError(self.disk.file.path, f"the NTFS volume at byte {self.offset}: {problem}", _CHECK, at)
+        return ImageError(self.disk.file.path, f"the NTFS volume at byte {self.offset}: {problem}", remedy, at)
 
     def _boot(self, data: bytes) -> _Boot:
         sector, per_cluster = struct.unpack_from("<HB", data, 11)
@@ -109,8 +108,10 @@ class _Reader:
         if record_size not in (512, 1024, 2048, 4096):
             raise self._fail(f"its boot sector says MFT records of {record_size} B")
         clusters = sectors // clusters_of
-        if not 0 < clusters <= 8 * MOST_BITMAP:
-            raise self._fail(f"its boot sector says {clusters} clusters; allowed are 1 to {8 * MOST_BITMAP}")
+        allowed = limits.most("bitmap_bytes")
+        if not 0 < clusters <= 8 * allowed:
+            problem = f"its boot sector says {clusters} clusters; allowed are 1 to {8 * allowed}"
+            raise self._fail(problem, remedy=limits.or_raise("bitmap_bytes", _CHECK[:-1]) if clusters else _CHECK)
         if mft >= clusters:
             raise self._fail(f"its boot sector puts the MFT at cluster {mft}, behind the last one ({clusters - 1})")
         return _Boot(sector, cluster, clusters, record_size, mft, sectors * sector)
@@ -119,9 +120,11 @@ class _Reader:
         """$Bitmap, with the bits behind the last cluster cleared."""
         found = self._attribute(_BITMAP, _DATA)
         needed = -(-self.boot.clusters // 8)
-        if not needed <= found.size <= MOST_BITMAP:
+        allowed = limits.most("bitmap_bytes")
+        if not needed <= found.size <= allowed:
             problem = f"its $Bitmap has {found.size} B; {self.boot.clusters} clusters need {needed}"
-            raise self._fail(f"{problem}, and at most {MOST_BITMAP} are read")
+            told = limits.or_raise("bitmap_bytes", _CHECK[:-1])
+            raise self._fail(f"{problem}, and at most {allowed} are read", remedy=told)
         bits = np.frombuffer(self._content(found, needed), np.uint8).copy()
         if self.boot.clusters % 8:
             bits[-1] &= (1 << self.boot.clusters % 8) - 1
@@ -140,7 +143,10 @@ class _Reader:
         if listed is not None:
             if number == _MFT and own:
                 self.mft_runs = own.runs
-            data = self._content(listed, min(listed.size, _MOST_LIST))
+            if listed.size > (allowed := limits.most("run_list_bytes")):
+                problem = f"MFT record {number} has a list of {listed.size} B; allowed are {allowed}"
+                raise self._fail(problem, remedy=limits.or_raise("run_list_bytes", _CHECK[:-1]))
+            data = self._content(listed, listed.size)
             parts += self._listed(data, number, kind)
         if not parts:
             raise self._fail(f"MFT record {number} has no attribute {kind:#x}")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from clonesim.errors import ImageError
 from clonesim.ingest.disks import Disk
+from clonesim.ingest.limits import most, or_raise
 from clonesim.units import SECTOR
 
-MOST_PARTITIONS = 256
 _EXTENDED, _PROTECTIVE = (0x05, 0x0F, 0x85), 0xEE
 _KIND_NAMES = {0x42: "dynamic disk (LDM)", 0x8E: "LVM", 0xFB: "VMFS", 0x27: "Windows recovery"}
 _GPT_NAMES = {
@@ -147,7 +147,7 @@ def _logical(disk: Disk, chain: int, before: int) -> list[Partition]:
     found: list[Partition] = []
     seen: set[int] = set()
     at = chain
-    while at not in seen and at * SECTOR < disk.capacity and len(found) < MOST_PARTITIONS:
+    while at not in seen and at * SECTOR < disk.capacity and len(found) < most("image_partitions"):
         seen.add(at)
         sector = disk.read(at * SECTOR, SECTOR)
         if sector[510:] != b"\x55\xaa":
@@ -172,7 +172,10 @@ def _gpt(disk: Disk, sector: int) -> list[Partition] | None:
         if not data or zlib.crc32(data[:16] + bytes(4) + data[20:]) != struct.unpack_from("<I", data, 16)[0]:
             continue
         table, count, length = struct.unpack_from("<QII", data, 72)
-        if 128 <= length <= 4096 and count <= MOST_PARTITIONS and table < 2**52:
+        if count > (allowed := most("image_partitions")):
+            problem = f"its partition table has room for {count} entries; allowed are {allowed}"
+            raise ImageError(disk.file.path, problem, or_raise("image_partitions", "It is damaged"))
+        if 128 <= length <= 4096 and table < 2**52:
             return _gpt_entries(disk, disk.read(table * sector, count * length), length, sector)
     return None
 

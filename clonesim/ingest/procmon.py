@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from clonesim.ingest.file_sources import is_metadata
-from clonesim.ingest.guest_files import MOST_FILES, GuestFiles
+from clonesim.ingest.guest_files import GuestFiles
+from clonesim.ingest.limits import most
 from clonesim.ingest.page_ranges import PageRanges
 from clonesim.units import TIB
 
@@ -69,6 +70,7 @@ class DriveEvents:
         self.files = GuestFiles()
         self.ignored: Counter[str] = Counter()
         self.events = 0
+        self._most_files = most("file_trace_files")
         self._cached: dict[str, PageRanges] = {}
         self._folders: set[str] = set()
         self._doomed: set[str] = set()
@@ -111,8 +113,9 @@ class DriveEvents:
             self.ignored["other drives"] += 1
         elif is_metadata(event.path):
             self.ignored["the volume's own files"] += 1
-        elif len(self.files.names) >= MOST_FILES - 1:
-            raise EventError("Path", event.path, f"is file {MOST_FILES}: more are not numbered")
+        elif len(self.files.names) >= self._most_files - 1:
+            problem = f"is file {self._most_files}: more are not numbered (file_trace_files)"
+            raise EventError("Path", event.path, problem)
         else:
             handler(self._seconds(event.time), event.path, event.detail)
             self.events += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +15,14 @@ from clonesim.ingest import cells as cell_kinds
 from clonesim.ingest.cells import Where
 from clonesim.ingest.columns import TAB_OF, Tab, match, recognise
 from clonesim.ingest.csv_table import read_columns, read_head
-from clonesim.ingest.document import as_utf8, read_bytes
+from clonesim.ingest.document import ZIP_FAULTS, as_utf8, read_bytes
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ingest.workbook import Workbook
 from clonesim.units import format_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILES_LIMIT = 500
 _RARE = {"powercli_bytes", "current"}  # of Get-Snapshot only
 _ENDINGS = (".csv", ".xlsx", ".txt")
 _TAB_NAME = re.compile(r"(?:tab)?([vd]v?[A-Z]\w+)")
@@ -78,9 +77,7 @@ def tables(path: str | Path, where: Where, rows_limit: int, bytes_limit: int) ->
         files = sorted(file for file in place.iterdir() if file.suffix.lower() in _ENDINGS and file.is_file())
         if not files:
             raise InventoryError(path, "is a folder without .csv or .xlsx files", "Name the export or its folder.")
-        if len(files) > FILES_LIMIT:
-            problem = f"holds {len(files)} files; allowed are {FILES_LIMIT}"
-            raise InventoryError(path, problem, "Name a folder that holds one export.")
+        _check_files(path, len(files), "Name a folder that holds one export")
         for file in files:
             yield from _of_content(file, read_bytes(file, bytes_limit), where, rows_limit)
         return
@@ -92,11 +89,16 @@ def tables(path: str | Path, where: Where, rows_limit: int, bytes_limit: int) ->
         yield from _of_content(path, data, where, rows_limit)
 
 
+def _check_files(path: str | Path, count: int, instead: str) -> None:
+    if count > (allowed := most("inventory_files")):
+        raise InventoryError(path, f"holds {count} files; allowed are {allowed}", or_raise("inventory_files", instead))
+
+
 def _is_workbook(path: str | Path, data: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return "[Content_Types].xml" in archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except ZIP_FAULTS as error:
         raise InventoryError(path, f"the zip is cut off or damaged ({error})", "Copy or export it again.") from None
 
 
@@ -108,19 +110,19 @@ def _members(path: str | Path, data: bytes, bytes_limit: int) -> Iterator[tuple[
             if not parts:
                 problem = "is a zip without .csv or .xlsx files"
                 raise InventoryError(path, problem, "Name the export or a zip of it.")
-            if len(parts) > FILES_LIMIT:
-                problem = f"holds {len(parts)} files; allowed are {FILES_LIMIT}"
-                raise InventoryError(path, problem, "Zip one export.")
+            _check_files(path, len(parts), "Zip one export")
             for part in parts:
                 with archive.open(part) as stream:
                     content = stream.read(left + 1)
                 left -= len(content)
                 if left < 0:
                     problem = f"unpacks to more than {format_size(bytes_limit)}"
-                    raise InventoryError(path, problem, "Unpack it, or raise bytes_limit.")
+                    raise InventoryError(path, problem, or_raise("document_bytes", "Unpack it", bytes_limit))
                 if content.strip():
                     yield part.filename, content
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except InventoryError:
+        raise
+    except ZIP_FAULTS as error:
         problem = f"the zip is cut off, damaged or has a password ({error})"
         raise InventoryError(path, problem, "Copy or zip it again, without a password.") from None
 
@@ -138,7 +140,7 @@ def _of_content(path: str | Path, data: bytes, where: Where, rows_limit: int) ->
     hit = _FILE_TAB.search(Path(path).stem)
 
     def take(places: list[int]) -> dict[int, Any]:
-        return read_columns(path, data, head, places, rows_limit=rows_limit)
+        return read_columns(path, data, head, places, rows_limit=rows_limit, rows_name="inventory_rows")
 
     yield Table(hit[1] if hit else "", head.names, take, here)
 
@@ -184,8 +186,8 @@ def tab_of(table: Table) -> Tab | None:
         heads = [next(column.heads[0] for column in tab.columns if column.name == name) for name in missing]
         shown = ", ".join(table.headers[:12])[:200]
         problem = f"{tab.name} has no column for {' and '.join(heads)}; its header is {shown!r}"
-        remedy = "Export it again with RVTools' own headers in the first row."
-        raise InventoryError(table.where.path, problem, remedy, table.where.sheet, table.where.first_row - 1)
+        told = "Export it again with RVTools' own headers in the first row."
+        raise InventoryError(table.where.path, problem, told, table.where.sheet, table.where.first_row - 1)
     return tab
 
 

@@ -129,7 +129,7 @@ def _columns(
         for name in ("clone", "date", "size", "path", "parent", "kind", "capacity", "written_at")
         if (place := getattr(found, name)) is not None
     }
-    return read_columns(path, data, head, sorted(wanted), rows_limit=rows.limit, types=types)
+    return read_columns(path, data, head, sorted(wanted), rows_limit=rows.limit, rows_name="listing_rows", types=types)
 
 
 def _sizes(cells: Any, head: CsvHead, found: SizeColumns, where: Where) -> pd.Series:

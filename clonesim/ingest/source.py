@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import IO, cast
 
 from clonesim.errors import TraceError
+from clonesim.ingest.limits import most, or_raise
+from clonesim.units import format_size
 
 CHUNK_BYTES = 2 * 2**20
 HEAD_BYTES = 64 * 2**10
 _GZIP = b"\x1f\x8b"
 _TEXT_BOM = b"\xef\xbb\xbf"
 _GZIP_REMEDY = "Copy or download the file again; 'gzip -t' tells whether a copy is whole."
+
+
+def _first_line(data: bytes) -> int:
+    """Length of the first line, without its end. [B]"""
+    end = data.find(b"\n")
+    end = data.find(b"\r") if end < 0 else end
+    return len(data) if end < 0 else end
 
 
 class Source:
@@ -62,15 +71,16 @@ class Source:
 
     def lines(self) -> Iterator[bytes]:
         """Content in chunks of about 2 MiB that end at the end of a line, without a byte-order mark."""
-        rest = b""
+        rest, longest, left = b"", most("trace_line_bytes"), most("trace_bytes")
         with self._open() as file:
             data = self._read(file, CHUNK_BYTES).removeprefix(_TEXT_BOM)
             while data:
+                left = self._count(left, data)
                 data = rest + data
                 cut = data.rfind(b"\n") + 1 or data.rfind(b"\r") + 1
-                if not cut and len(data) >= CHUNK_BYTES:
-                    problem = f"holds a line of more than {CHUNK_BYTES >> 20} MiB, so it is not text"
-                    raise TraceError(self.path, problem, "Name a trace file.")
+                if _first_line(data) >= longest:
+                    problem = f"holds a line of more than {format_size(longest)}, so it is not text"
+                    raise TraceError(self.path, problem, or_raise("trace_line_bytes", "Name a trace file"))
                 if cut:
                     yield data[:cut]
                 rest = data[cut:]
@@ -80,14 +90,22 @@ class Source:
 
     def records(self, size: int) -> Iterator[bytes]:
         """Content in chunks of whole records of `size` bytes; a part of a record at the end comes alone."""
-        whole = CHUNK_BYTES - CHUNK_BYTES % size
+        whole, left = CHUNK_BYTES - CHUNK_BYTES % size, most("trace_bytes")
         with self._open() as file:
             while data := self._read(file, whole):
+                left = self._count(left, data)
                 cut = len(data) - len(data) % size
                 if cut:
                     yield data[:cut]
                 if cut < len(data):
                     yield data[cut:]
+
+    def _count(self, left: int, data: bytes) -> int:
+        """Bytes that may still come."""
+        if len(data) > left:
+            problem = f"has more than {format_size(most('trace_bytes'))}, unpacked"
+            raise TraceError(self.path, problem, or_raise("trace_bytes", "Cut the trace"))
+        return left - len(data)
 
     def _open(self) -> IO[bytes]:
         try:

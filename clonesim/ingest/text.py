@@ -163,7 +163,7 @@ class TextReader(PieceReader):
                 columns = columns.keep(~blank)
             if find_bad(layout, columns):
                 return None
-            self.collector.skipped += [BadRow(line + row, layout.op, "", layout.blank_op) for row in found.tolist()]
+            self.collector.leave_out(BadRow(line + row, layout.op, "", layout.blank_op) for row in found.tolist())
         if self._devices is not None:
             numbers = self._devices.number(data, layout.delimiter, self.columns.index(layout.devices[0]), rows)
             if numbers is None:
@@ -182,8 +182,8 @@ class TextReader(PieceReader):
         bad = list(rows.bad)
         blank = columns.code == BLANK
         good = ~blank
-        for number in np.asarray(rows.lines, np.int64)[blank].tolist():
-            self.collector.skipped.append(BadRow(number, self.layout.op, "", self.layout.blank_op))
+        blanks = np.asarray(rows.lines, np.int64)[blank].tolist()
+        self.collector.leave_out(BadRow(number, self.layout.op, "", self.layout.blank_op) for number in blanks)
         for mask, name, problem in find_bad(self.layout, columns):
             if name == self.layout.op:
                 problem = f"{problem}; {self.layout.kind} has {self.layout.allowed_ops}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from pathlib import Path
 from clonesim.errors import ImageError
 from clonesim.ingest.byte_file import COPY_AGAIN, ByteFile
 from clonesim.ingest.disks import Disk, FlatDisk, JoinedDisk, SparseDisk
+from clonesim.ingest.limits import VARIABLE, most, or_raise
 from clonesim.ingest.vmdk_extents import COWD, KDMV, SESPARSE, hosted_text, open_cowd, open_hosted, open_sesparse
 from clonesim.units import MIB, SECTOR
 
 DESCRIPTOR = b"# Disk DescriptorFile"
-MOST_EXTENTS = 4096
 _EXTENT = re.compile(r'(RW|RDONLY|NOACCESS)\s+([0-9]{1,18})\s+([A-Z0-9]+)(?:\s+"([^"]*)"(?:\s+([0-9]{1,18}))?)?.*')
 _VALUE = re.compile(r'([A-Za-z]+)\s*=\s*"?([^"]*)"?\s*')
 _NO_PARENT = "ffffffff"
@@ -77,13 +78,15 @@ def open_extent(file: ByteFile) -> SparseDisk:
 def _parsed(file: ByteFile, text: bytes) -> _Descriptor:
     values: dict[str, str] = {}
     extents: list[tuple[int, str, str, int]] = []
+    allowed = most("image_extents")
     for raw in text.split(b"\0", 1)[0].decode("utf-8", "replace").splitlines():
         line = raw.strip()
         if hit := _EXTENT.fullmatch(line):
             offset = int(hit[5] or 0) * SECTOR
             extents.append((int(hit[2]) * SECTOR, hit[3], hit[4] or "", offset))
-            if len(extents) > MOST_EXTENTS:
-                raise ImageError(file.path, f"names more than {MOST_EXTENTS} extents", "It is damaged.")
+            if len(extents) > allowed:
+                told = or_raise("image_extents", "The descriptor is damaged")
+                raise ImageError(file.path, f"names more than {allowed} extents", told)
         elif hit := _VALUE.fullmatch(line):
             values.setdefault(hit[1].lower(), hit[2].strip())
     return _Descriptor(values, tuple(extents))
@@ -114,6 +117,12 @@ def _from_text(file: ByteFile, descriptor: _Descriptor, beside: Callable[[Path],
     return disk
 
 
+def _inside(name: str) -> bool:
+    """Whether a name leads to a file in its folder or below, by its letters: links are the user's own."""
+    plain = Path(os.path.normpath(name))
+    return "\0" not in name and not plain.is_absolute() and plain.parts[:1] != ("..",)
+
+
 def _extent(file: ByteFile, size: int, kind: str, name: str, offset: int, beside: Callable[[Path], ByteFile]) -> Disk:
     if kind == "ZERO":
         return FlatDisk(file, "vmdk-flat", size, zeros=True)
@@ -124,9 +133,14 @@ def _extent(file: ByteFile, size: int, kind: str, name: str, offset: int, beside
         problem = f"names an extent of type {kind} and file {name!r}"
         allowed = ", ".join(sorted({*_FLAT, *_SPARSE, "ZERO"}))
         raise ImageError(file.path, f"{problem}; types that are read: {allowed}", COPY_AGAIN)
+    if not _inside(name):
+        problem = f"its extent {name!r} would lie outside its folder"
+        raise ImageError(file.path, problem, "Copy all files of the disk into one folder, and name them so in it.")
     try:
         extent = beside(file.path.parent / name)
     except ImageError as error:
+        if VARIABLE in error.remedy:  # a limit, which is no matter of this file
+            raise
         problem = f"its extent {name!r} cannot be used: {error.problem}"
         raise ImageError(file.path, problem, "Copy all files of the disk into one folder.") from None
     if kind in _FLAT:

@@ -11,7 +11,6 @@ import io
 import itertools
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,12 @@ from typing import IO, Any
 import numpy as np
 
 from clonesim.errors import InventoryError
-from clonesim.ingest.document import refuse_others
-from clonesim.units import GIB, MIB, format_size
+from clonesim.ingest.document import ZIP_FAULTS, refuse_others
+from clonesim.ingest.limits import most, or_raise
+from clonesim.units import MIB, format_size
 
-ROWS_LIMIT = 250_000
-CELLS_LIMIT = 30_000_000
-UNPACKED_LIMIT = 4 * GIB
-_PARTS_LIMIT = 5_000
-_RATIO_LIMIT = 400  # XML of an inventory packs 10 to 60 times; the most that zip can do is 1,032
 _RATIO_FROM = 32 * MIB
+_EMPTY_FROM = 1_000_000  # cells: some 40 MB in the parser
 _CHUNK = 4 * MIB
 _LETTERS = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{1,7})\d")
 _ROWS = re.compile(rb"\br\s*=\s*[\"'][A-Za-z]*(\d+)")
@@ -36,29 +32,24 @@ _ROW_START = re.compile(rb"<(?:\w+:)?row\b")
 _BLANKS = tuple(sign for blank in b" \t\r\n" for sign in (b"r" + bytes([blank]) + b"=", b"=" + bytes([blank])))
 _WIDEST = 14  # letters and digits of the longest reference that is looked at
 _BEYOND = 2**40
-_REMEDY = "Name an export of RVTools, or export CSV instead."
+_REMEDY = "Name an export of RVTools, or export CSV instead"
 
 
 @dataclass
 class _Corner:
-    """Rows and columns that a part's cells take up."""
+    """Rows and columns that a part's cells take up, and how many there are (elements that begin with c, at least)."""
 
     rows: int = 0
     columns: int = 0
     seen_rows: int = 0
+    seen_cells: int = 0
 
     @property
     def cells(self) -> int:
         return max(self.rows, self.seen_rows) * self.columns
 
 
-def check_workbook(
-    path: str | Path,
-    file: IO[bytes],
-    rows_limit: int = ROWS_LIMIT,
-    cells_limit: int = CELLS_LIMIT,
-    unpacked_limit: int = UNPACKED_LIMIT,
-) -> None:
+def check_workbook(path: str | Path, file: IO[bytes], rows_limit: int) -> None:
     """Refuse a workbook that is too large to be parsed, or no workbook.
 
     Parameters
@@ -67,10 +58,8 @@ def check_workbook(
         The file, for messages.
     file : file
         Its content.
-    rows_limit, cells_limit : int
-        Most rows, and most cells between the corners of a sheet.
-    unpacked_limit : int
-        Most bytes of all parts. [B]
+    rows_limit : int
+        Most rows of a sheet.
 
     Raises
     ------
@@ -79,43 +68,45 @@ def check_workbook(
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            _check_parts(path, archive, rows_limit, cells_limit, unpacked_limit)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
-        if isinstance(error, InventoryError):
-            raise
+            _check_parts(path, archive, rows_limit)
+    except InventoryError:
+        raise
+    except ZIP_FAULTS as error:
         problem = f"the workbook is cut off or damaged ({error})"
         raise InventoryError(path, problem, "Copy or export it again.") from None
 
 
-def _check_parts(path: str | Path, archive: zipfile.ZipFile, rows: int, cells: int, limit: int) -> None:
+def _check_parts(path: str | Path, archive: zipfile.ZipFile, rows: int) -> None:
     parts = archive.infolist()
     names = {part.filename for part in parts}
     if "[Content_Types].xml" not in names:
-        raise InventoryError(path, "is a zip archive and no workbook", _REMEDY)
-    if len(parts) > _PARTS_LIMIT:
-        raise InventoryError(path, f"holds {len(parts)} parts; allowed are {_PARTS_LIMIT}", _REMEDY)
+        raise InventoryError(path, "is a zip archive and no workbook", f"{_REMEDY}.")
+    if len(parts) > (allowed := most("inventory_parts")):
+        told = or_raise("inventory_parts", _REMEDY)
+        raise InventoryError(path, f"holds {len(parts)} parts; allowed are {allowed}", told)
     total = 0
     for part in parts:
-        total += _check_part(path, archive, part, rows, cells, limit - total)
+        total += _check_part(path, archive, part, rows, total)
 
 
-def _check_part(
-    path: str | Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo, rows: int, cells: int, limit: int
-) -> int:
+def _check_part(path: str | Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo, rows: int, before: int) -> int:
+    """Bytes of a part, behind those of the parts before it."""
     size, corner = 0, _Corner()
+    cells, unpacked, ratio = most("inventory_cells"), most("inventory_unpacked_bytes"), most("inventory_ratio")
     xml = part.filename.lower().endswith(".xml")
     with archive.open(part) as stream:
         for chunk in _chunks(stream):
             size += len(chunk)
-            if size > limit:
-                problem = f"unpacks to more than {format_size(UNPACKED_LIMIT)}, at {part.filename}"
-                raise InventoryError(path, problem, "Export fewer tabs, or CSV.")
-            if size > _RATIO_FROM and size > _RATIO_LIMIT * max(part.compress_size, 1):
-                problem = f"{part.filename} unpacks to more than {_RATIO_LIMIT} times its size, as no export does"
-                raise InventoryError(path, problem, _REMEDY)
+            if before + size > unpacked:
+                problem = f"unpacks to more than {format_size(unpacked)}, at {part.filename}"
+                raise InventoryError(path, problem, or_raise("inventory_unpacked_bytes", "Export fewer tabs, or CSV"))
+            if size > _RATIO_FROM and size > ratio * max(part.compress_size, 1):
+                problem = f"{part.filename} unpacks to more than {ratio} times its size, as no export does"
+                raise InventoryError(path, problem, or_raise("inventory_ratio", _REMEDY))
             if xml:
                 _grow(corner, chunk)
                 _check_corner(path, part.filename, corner, rows, cells)
+    _check_emptiness(path, part.filename, corner)
     return size
 
 
@@ -136,6 +127,7 @@ def _grow(corner: _Corner, chunk: bytes) -> None:
     """Widen a corner by the references of cells and rows in a piece of XML."""
     columns, rows = _slow_corner(chunk) if any(blank in chunk for blank in _BLANKS) else _fast_corner(chunk)
     corner.columns, corner.rows = max(corner.columns, columns), max(corner.rows, rows)
+    corner.seen_cells += chunk.count(b"<c") + chunk.count(b":c")
     starts = [hit.start() for hit in _ROW_START.finditer(chunk)]
     if not starts:
         return
@@ -189,10 +181,24 @@ def _check_corner(path: str | Path, part: str, corner: _Corner, rows: int, cells
     most = max(corner.rows, corner.seen_rows)
     if most > rows:
         problem = f"{part} has {most} rows; allowed are {rows}"
-        raise InventoryError(path, problem, "Delete the empty rows below the table, or raise rows_limit.")
+        raise InventoryError(path, problem, or_raise("inventory_rows", "Delete the empty rows below the table", rows))
     if corner.cells > cells:
         problem = f"{part} has {most} rows of up to {corner.columns} columns; allowed are {cells} cells"
-        raise InventoryError(path, problem, "Delete what stands outside the table, or export CSV.")
+        told = or_raise("inventory_cells", "Delete what stands outside the table, or export CSV")
+        raise InventoryError(path, problem, told)
+
+
+def _check_emptiness(path: str | Path, part: str, corner: _Corner) -> None:
+    """Refuse a few cells far apart: a parser makes room for all between them, so a tiny file would take a GB."""
+    emptiness = most("inventory_emptiness")
+    if corner.cells > _EMPTY_FROM and corner.cells > emptiness * corner.seen_cells:
+        rows = max(corner.rows, corner.seen_rows)
+        problem = (
+            f"{part} has {rows} rows of up to {corner.columns} columns, but only {corner.seen_cells} cells; "
+            f"allowed are {emptiness} empty ones for each"
+        )
+        told = or_raise("inventory_emptiness", "Delete what stands outside the table, or export CSV")
+        raise InventoryError(path, problem, told)
 
 
 class Workbook:
@@ -213,7 +219,7 @@ class Workbook:
         Names of the sheets.
     """
 
-    def __init__(self, path: str | Path, data: bytes, rows_limit: int = ROWS_LIMIT) -> None:
+    def __init__(self, path: str | Path, data: bytes, rows_limit: int) -> None:
         self._path = path
         refuse_others(path, data)
         check_workbook(path, io.BytesIO(data), rows_limit)

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
+from clonesim.files import write_text
 from clonesim.planning.calibration_design import (
     Cost,
     Design,
@@ -141,11 +142,9 @@ class Calibration:
 
     def save(self, path: str | Path) -> Path:
         """Write the calibrated scenario as commented TOML, which `load_scenario` reads back."""
-        from clonesim.pool.run_files import write_whole
         from clonesim.scenario import commented
 
-        text = commented(self.scenario)
-        return write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+        return write_text(path, commented(self.scenario))
 
     def forecast(self, days: float | None = None, *, step: float = 7.0, levels: Sequence[str] = LEVELS) -> pd.DataFrame:
         """Sizes to come of the measured clones, with intervals, as `GrowthFit.forecast` gives them.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from clonesim.errors import ParameterError, nearest
+from clonesim.files import make_folder
 from clonesim.planning.packaged_script import filled, write_script
 
 FOLDER: Final = "collect_scripts"
@@ -153,16 +154,12 @@ def write_collect_script(folder: str | Path, platform: str, every: str = "weekly
     Raises
     ------
     ParameterError
-        If a parameter is not known, the file exists, or it cannot be written.
+        If a parameter is not known, the file exists, or its folder cannot be made.
+    WriteError
+        If it cannot be written.
     """
     chosen = _checked(platform, every, at)
-    place = Path(folder)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ParameterError(
-            "out", str(place), f"the folder cannot be made: {error.strerror}", "Name a folder that you may write to."
-        ) from None
+    place = make_folder(folder)
     text = collect_script(platform, every, at)
     return write_script(place / chosen.file, text, windows=chosen.file.endswith(".ps1"))
 

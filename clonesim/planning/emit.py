@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from clonesim.errors import ParameterError
+from clonesim.files import write_whole
 from clonesim.lun.space import hypervisor_of
 from clonesim.planning.density import Density
 from clonesim.planning.packaged_script import filled
 from clonesim.pool.placement import deal
-from clonesim.pool.run_files import write_whole
 from clonesim.scenario.model import Scenario
 
 COLUMNS: Final = ("name", "datastore", "host_group", "number")
@@ -130,7 +130,9 @@ def emit_csv(frame: pd.DataFrame, path: str | Path) -> Path:
     Raises
     ------
     ParameterError
-        If an assignment cannot be, or the file cannot be written.
+        If an assignment cannot be.
+    WriteError
+        If the file cannot be written.
     """
     check_assignments(frame)
     return _written(Path(path), frame[list(COLUMNS)].to_csv(index=False, lineterminator="\n"), "utf-8")
@@ -164,7 +166,9 @@ def emit_powercli(
     Raises
     ------
     ParameterError
-        If an assignment or name cannot be, the clones are not on vSphere, or the file cannot be written.
+        If an assignment or name cannot be, or the clones are not on vSphere.
+    WriteError
+        If the file cannot be written.
     """
     check_assignments(frame)
     hypervisor = frame.attrs.get("hypervisor", "vsphere")
@@ -354,6 +358,6 @@ def _parts(frame: pd.DataFrame) -> Iterator[str]:
 def _written(path: Path, text: str, encoding: str) -> Path:
     try:
         return write_whole(path, lambda part: part.write_text(text, encoding=encoding, newline="\n"))
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         remedy = "Choose a file in a folder that exists and that you may write to."
         raise ParameterError("path", str(path), f"it cannot be written: {error}", remedy) from None

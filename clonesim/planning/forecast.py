@@ -160,7 +160,9 @@ def _frame(fit: GrowthFit, frame: pd.DataFrame) -> pd.DataFrame:
         frame.insert(1, "date", dates.dt.round("s"))
     reach = reach_of() * (fit.grid.days[-1] - fit.grid.days[0])
     frame["checked"] = frame["day"] <= reach
-    shown = f"{int(fit.grid.present.sum())} clones, measured over {reach / reach_of():.0f} days, last {_last(fit)}"
+    clones = int(fit.grid.present.sum())
+    counted = f"{clones} clone{'' if clones == 1 else 's'}"
+    shown = f"{counted}, measured over {reach / reach_of():.0f} days, last {_last(fit)}"
     rhythm = "" if fit.refreshes is None else f" Refreshes every {fit.refreshes.every:.3g} days go on."
     caption = f"{shown}. Bands: what 90 % and 50 % of the drawn courses keep within.{rhythm}"
     frame.attrs |= {"last": fit.history.when(fit.history.last), "reach": float(reach), "caption": caption}

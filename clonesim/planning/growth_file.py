@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from clonesim.ingest.limits import most, or_raise
 from clonesim.ingest.listing import read_listing
 from clonesim.planning.growth_history import HistoryError
 
 TIMES = ("date", "day")
 KEPT = ("clone", "date", "day", "bytes", "lun", "pool")
-MOST_BYTES = 2**31
 
 
 def read_history(path: str | Path) -> pd.DataFrame:
@@ -43,17 +45,21 @@ def read_history(path: str | Path) -> pd.DataFrame:
 
 
 def _read_plain(path: Path) -> pd.DataFrame:
+    texts: dict[Hashable, Any] = {"clone": str, "lun": str, "pool": str}
+    allowed = most("listing_rows")
     try:
-        table = pd.read_csv(path, dtype={"clone": str, "lun": str, "pool": str})
-        return table[[name for name in KEPT if name in table]]
+        table = pd.read_csv(path, dtype=texts, compression=None, nrows=allowed + 1)
     except (ValueError, UnicodeDecodeError) as error:
         told = " ".join(str(error).split())
         raise HistoryError(f"{path}: {told}", "A CSV with columns clone, date and bytes is needed.") from None
+    if len(table) > allowed:
+        raise HistoryError(f"{path}: more than {allowed} rows", or_raise("listing_rows", "Split it", allowed))
+    return table[[name for name in KEPT if name in table]]
 
 
 def _is_plain(path: Path) -> bool:
     """Whether the first line heads the columns just as a fit names them."""
-    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+    if not path.is_file() or path.stat().st_size > most("document_bytes"):
         return False
     with path.open("rb") as file:
         head = file.readline(4096).decode("utf-8-sig", "replace").strip()

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from clonesim import __version__
 from clonesim.errors import ParameterError
+from clonesim.files import write_text
 from clonesim.planning.alternatives import Alternative
-from clonesim.pool.run_files import write_whole
 
 Figures = dict[str, float]
 
@@ -96,8 +96,7 @@ class Shelf:
         """Keep what was found of an alternative; a file is there as a whole or not at all."""
         path = self._path(one)
         if path is not None:
-            text = found.text()
-            write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+            write_text(path, found.text())
 
     def _path(self, one: Alternative) -> Path | None:
         if self.folder is None:

@@ -105,11 +105,12 @@ def fill_course(found: PlannedPool, scenario: Scenario, n: int) -> pd.DataFrame:
     """
     sample = found.sample
     dealt = Dealings.of(sample.clones, sample.replicates, sample.seed)
-    used = np.stack([_lun_sums(sample.size[k], dealt.order(k), dealt.start, n) for k in range(sample.replicates)])
-    some = used[:, :DRAWN].reshape(-1, used.shape[-1])  # are enough for quantiles
+    unit, size = _in_units(sample.size, n)
+    used = np.stack([_lun_sums(size[k], dealt.order(k), dealt.start, n) for k in range(sample.replicates)])
+    some = used[:, :DRAWN].reshape(-1, used.shape[-1]).astype(np.int64) * unit  # are enough for quantiles
     beside = fixed_bytes(scenario)(n) + _second(scenario)
     limit = int(backing(scenario.luns.backing).limit(scenario.luns.size) * (1.0 - scenario.luns.reserve))
-    over = used.reshape(-1, used.shape[-1]) > limit - beside
+    over = used.reshape(-1, used.shape[-1]) > (limit - beside) // unit
     first = np.where(over.any(axis=1), over.argmax(axis=1), over.shape[1])
     full = np.cumsum(np.bincount(first, minlength=over.shape[1] + 1)[:-1]) / first.size
     rows: dict[str, Any] = {"day": np.arange(1, over.shape[1] + 1)}
@@ -120,12 +121,20 @@ def fill_course(found: PlannedPool, scenario: Scenario, n: int) -> pd.DataFrame:
     return frame
 
 
-def _lun_sums(size: Ints, order: Ints, start: Ints, n: int) -> Ints:
-    """Sums over n neighbours in each circle of clones: (cuts, starts, days). [B]"""
+def _in_units(size: Ints, n: int) -> tuple[int, NDArray[np.signedinteger[Any]]]:
+    """The largest unit that all sizes are multiples of [B], and the sizes in it, in words that hold a circle's sum."""
+    unit = max(1, int(np.gcd.reduce(size, axis=None)))
+    most = int(size.max(initial=0)) // unit * (size.shape[1] + n)
+    kind = np.int32 if most <= np.iinfo(np.int32).max else np.int64
+    return unit, (size // unit).astype(kind)
+
+
+def _lun_sums(size: NDArray[np.signedinteger[Any]], order: Ints, start: Ints, n: int) -> NDArray[np.signedinteger[Any]]:
+    """Sums over n neighbours in each circle of clones: (cuts, starts, days)."""
     around = np.concatenate([order, order[:, :n]], axis=1)
-    before = np.zeros((around.shape[0], around.shape[1] + 1, size.shape[1]), np.int64)
+    before = np.zeros((around.shape[0], around.shape[1] + 1, size.shape[1]), size.dtype)
     np.cumsum(size[around], axis=1, out=before[:, 1:])
-    found: Ints = before[:, start + n] - before[:, start]
+    found: NDArray[np.signedinteger[Any]] = before[:, start + n] - before[:, start]
     return found
 
 

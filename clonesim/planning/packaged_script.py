@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from clonesim.errors import ParameterError
+from clonesim.files import write_new
 
 _PLACES: Final = re.compile(r"'<([a-z ]+)>'")
 
@@ -50,18 +51,15 @@ def write_script(path: Path, text: str, *, windows: bool) -> Path:
     Raises
     ------
     ParameterError
-        If the file exists, or cannot be written.
+        If the file exists.
+    WriteError
+        If it cannot be written.
     """
     encoding, newline = ("utf-8-sig", "\r\n") if windows else ("utf-8", "\n")
     try:
-        with path.open("x", encoding=encoding, newline=newline) as file:
-            file.write(text)
+        return write_new(path, text, encoding, newline)
     except FileExistsError:
         raise ParameterError("out", str(path), "the file exists", "Remove it, or choose another name.") from None
-    except OSError as error:
-        remedy = "Choose a file in a folder that exists and that you may write to."
-        raise ParameterError("out", str(path), f"it cannot be written: {error.strerror}", remedy) from None
-    return path
 
 
 def _text(folder: str, name: str) -> str:

@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
+from clonesim.files import write_whole
 from clonesim.lun.backing import backing
 from clonesim.lun.operations import GROWTH
 from clonesim.planning.alternatives import Alternative, alternatives, groups
@@ -33,7 +34,6 @@ from clonesim.pool.band import BandJob, band_variants, run_band_job
 from clonesim.pool.clones import no_demand
 from clonesim.pool.luns import run_luns
 from clonesim.pool.replicates import replicates_of, settled
-from clonesim.pool.run_files import write_whole
 from clonesim.pool.simulate import check_asked
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import workers

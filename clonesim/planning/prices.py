@@ -6,7 +6,6 @@ Prices are the user's. Those of the catalog are examples, which tell items apart
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from clonesim.errors import ParameterError, nearest
+from clonesim.ingest.toml_text import TomlError, read_toml
 from clonesim.scenario import catalog
 
 TOPIC: Final = "prices"
@@ -222,10 +222,10 @@ def prices_of(
 
 def _read(path: str | Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        remedy = "Write a TOML file with tables such as [storage] and lines such as os-delta = 2.5."
-        raise ParameterError("prices", str(path), f"cannot be read: {error}", remedy) from None
+        return read_toml(path)
+    except TomlError as error:
+        remedy = error.remedy or "Write a TOML file with tables such as [storage] and lines such as os-delta = 2.5."
+        raise ParameterError("prices", str(path), f"cannot be read: {error.problem}", remedy) from None
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError, ProbeError
+from clonesim.ingest.limits import given_or_most, or_raise
 from clonesim.planning.probe_pattern import STEP_NAMES
 from clonesim.planning.probe_site import FORMS, Probe, Site
 from clonesim.units import MIB, SECTOR
 
 MARK: Final = "clonesim_probe"
 VERSION: Final = 1
-LARGEST_FILE: Final = 64 * MIB
 MOST_BLOCKS: Final = 2**20  # 2 TiB in blocks of 2 MiB, the most that a VHD holds
 MOST_BYTES: Final = 64 * 2**40
 _SCRIPT: Final = "Take the file as the script wrote it; `clonesim probe script` writes the script."
 _BUILDS: Final = ((22000, "windows-11"), (10000, "windows-10"), (6000, "windows-7"), (0, "windows-xp"))
 
 
-def read_probe(path: str | Path, delta: str | Path | None = None, *, largest: int = LARGEST_FILE) -> Probe:
+def read_probe(path: str | Path, delta: str | Path | None = None, *, largest: int | None = None) -> Probe:
     """Read what a probe's script wrote.
 
     Parameters
@@ -37,8 +37,8 @@ def read_probe(path: str | Path, delta: str | Path | None = None, *, largest: in
     delta : str or Path, optional
         CSV of the delta's sizes as seen from outside, columns `step` and `bytes`, for a guest's probe in which they
         were not typed in; it wins over what was.
-    largest : int, default 64 MiB
-        Longest file that is read. [B]
+    largest : int, optional
+        Longest file that is read; by default the limit `probe_bytes`, 64 MiB. [B]
 
     Returns
     -------
@@ -50,6 +50,7 @@ def read_probe(path: str | Path, delta: str | Path | None = None, *, largest: in
         If the file is not such a result; the message names the field.
     """
     path = Path(path)
+    largest = given_or_most(largest, "probe_bytes", "largest")
     known = _loaded(path, largest)
     form = _text(path, known, "form", FORMS)
     rows = _rows(path, known)
@@ -72,7 +73,8 @@ def os_of(build: str) -> str:
 
 def _loaded(path: Path, largest: int) -> dict[str, Any]:
     if (size := path.stat().st_size) > largest:
-        raise ProbeError(path, "size", size, f"a result has at most {largest} B", _SCRIPT)
+        told = or_raise("probe_bytes", _SCRIPT[:-1], largest)
+        raise ProbeError(path, "size", size, f"a result has at most {largest} B", told)
     try:
         found = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -137,7 +139,8 @@ def _typed_sizes(path: Path, rows: dict[str, dict[str, Any]]) -> dict[str, int]:
 def _listed_sizes(path: Path, largest: int) -> dict[str, int]:
     """Sizes from a table with columns step and bytes."""
     if (size := path.stat().st_size) > largest:
-        raise ProbeError(path, "size", size, f"a table has at most {largest} B", "A row per step is needed.")
+        told = or_raise("probe_bytes", "A row per step is needed", largest)
+        raise ProbeError(path, "size", size, f"a table has at most {largest} B", told)
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:

@@ -44,6 +44,8 @@ def write_probe_script(path: str | Path, self_contained: bool = False) -> Path:
     Raises
     ------
     ParameterError
-        If the file exists, or cannot be written.
+        If the file exists.
+    WriteError
+        If it cannot be written.
     """
     return write_script(Path(path), probe_script(self_contained), windows=True)

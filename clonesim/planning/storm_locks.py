@@ -24,6 +24,7 @@ from clonesim.scenario.model import Scenario
 TOPIC = "planning"
 SHARE = 0.99
 RESAMPLES = 1000
+AT_ONCE = 50  # of them that are counted together
 
 Floats = NDArray[np.float64]
 
@@ -172,11 +173,24 @@ def _interval(some: Sequence[VirtualWaits]) -> Floats:
     table = np.stack([one.wait_s for one in some])
     if (table == table[0, 0]).all():  # mostly: nobody waits
         return np.full(3, table[0, 0])
+    values, place = np.unique(table, return_inverse=True)
+    place = place.reshape(table.shape)
     drawn = np.empty(RESAMPLES)
-    for k in range(RESAMPLES):
-        rows = rng.integers(len(some), size=(len(some), 1))
-        drawn[k] = quantile(table[rows, rng.integers(table.shape[1], size=table.shape)].ravel(), SHARE)
+    for first in range(0, RESAMPLES, AT_ONCE):
+        several = np.empty((min(AT_ONCE, RESAMPLES - first), *table.shape), np.int64)
+        for one in several:
+            rows = rng.integers(len(some), size=len(some))
+            one[:] = place[rows[:, None], rng.integers(table.shape[1], size=table.size).reshape(table.shape)]
+        drawn[first : first + len(several)] = values[_ranked(several.reshape(len(several), -1), values.size, SHARE)]
     return np.array([quantile(table.ravel(), SHARE), quantile(drawn, 0.025), quantile(drawn, 0.975)])
+
+
+def _ranked(rows: NDArray[np.int64], values: int, share: float) -> NDArray[np.int64]:
+    """`quantile` of each row of numbers below `values`, by counting: quicker than sorting."""
+    rank = max(1, int(np.ceil(share * rows.shape[1] - 1e-9)))
+    counts = np.bincount((rows + values * np.arange(len(rows))[:, None]).ravel(), minlength=values * len(rows))
+    found: NDArray[np.int64] = (counts.reshape(len(rows), values).cumsum(axis=1) >= rank).argmax(axis=1)
+    return found
 
 
 def _worst_minutes(found: Sequence[Mapping[str, VirtualWaits]]) -> Floats:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from clonesim.planning.calibrate import Calibration
 
+ALONG = {
+    "scale": "Writes, as a multiple of the scenario's, log scale",
+    "spread": "Sigma of the users' lognormal intensity, log scale",
+}
 TITLES = {
     "scale": "Scale of writes",
     "spread": "Spread of users (users.intensity_sigma)",
@@ -64,6 +68,7 @@ def plot_calibration(frame: pd.DataFrame, ax: Axes | None = None, *, parameter: 
         ax.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         ax.minorticks_off()
         ax.set(ylabel="Density over the logarithm", title=TITLES[parameter], ylim=(0, None))
+        ax.set_xlabel(ALONG[parameter])
     ax.legend(fontsize=8)
     return tell(add_caption(ax, frame), calibration_sentence(frame, parameter, TITLES[parameter]))
 
@@ -110,7 +115,13 @@ def plot_weeks(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     middle = frame["p50"].to_numpy() / GIB
     ends = np.stack([middle - frame["p5"].to_numpy() / GIB, frame["p95"].to_numpy() / GIB - middle])
     style: dict[str, Any] = {"fmt": "o", "ms": 6, "color": BLUE, "ecolor": SKY, "elinewidth": 4.0}
-    ax.errorbar(frame["week"], middle, yerr=np.maximum(ends, 0.0), label="median and 90 % interval", **style)
+    ax.errorbar(
+        frame["week"],
+        middle,
+        yerr=np.maximum(ends, 0.0),
+        label="median and 90 % interval;\nabove it the likeliest policy",
+        **style,
+    )
     for row in frame.to_dict("records"):
         text = f"{row['policy']}\n{100 * row['probability']:.0f} %"
         ax.annotate(text, (row["week"], row["p95"] / GIB), (0, 4), textcoords="offset points", fontsize=7, ha="center")
@@ -119,6 +130,7 @@ def plot_weeks(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     low, high = float(frame["p5"].min()) / GIB, float(frame["p95"].max()) / GIB
     ax.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))  # names stand above the intervals
     size_axis(ax)
+    ax.margins(x=0.1)  # names stay inside
     ax.set_xticks(frame["week"], [f"{week:.3g}" for week in frame["week"]])
     ax.legend(fontsize=8)
     return add_caption(ax, frame)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from clonesim.files import write_whole
 from clonesim.words import number
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def save_figure(
     figure = Figure(figsize=size, dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     draw(figure)
-    figure.savefig(path, metadata={"Software": None})
-    return Path(path)
+    return write_whole(Path(path), lambda part: figure.savefig(part, format="png", metadata={"Software": None}))
 
 
 def axes(ax: Axes | None) -> Axes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from clonesim.files import write_csv
 from clonesim.plots.chart import (
     BLUE,
     GREY,
@@ -136,9 +137,9 @@ def plot_backtest(frame: pd.DataFrame, ax: Axes | None = None, *, level: str = "
     apart = np.stack([middle - low, high - middle])
     style: dict[str, Any] = {"fmt": "o", "ms": 3, "color": BLUE, "ecolor": SKY, "elinewidth": 1.0}
     ax.errorbar(measured, middle, yerr=np.maximum(apart, 0.0), label="fitted growth, 90 %", **style)
-    ax.plot(measured, line, "x", color=ORANGE, ms=4, label="straight line")
+    ax.plot(measured, line, "x", color=ORANGE, ms=4, label="straight line through the past")
     ends = [float(np.nanmin([low.min(), measured.min()])), float(np.nanmax([high.max(), measured.max()]))]
-    ax.plot(ends, ends, color="black", lw=1.0)
+    ax.plot(ends, ends, color="black", lw=1.0, label="forecast = measured")
     ax.set(xlabel="Measured, per clone", ylabel="Forecast, per clone", title="Hidden weeks, forecast")
     size_axis(size_axis(ax), "x")
     room = 0.05 * (ends[1] - ends[0])
@@ -149,20 +150,20 @@ def plot_backtest(frame: pd.DataFrame, ax: Axes | None = None, *, level: str = "
 
 def save_forecast(fit: GrowthFit, ahead: pd.DataFrame, full: FillDate | None, folder: Path) -> list[Path]:
     """Write forecast.csv, refusals.csv, forecast.png and, with a capacity, fill-date.csv and fill-date.png."""
-    saved = [_csv(ahead, folder / "forecast.csv"), _csv(fit.refusals, folder / "refusals.csv")]
+    saved = [write_csv(folder / "forecast.csv", ahead), write_csv(folder / "refusals.csv", fit.refusals)]
     past = measured_pool(fit)
     saved.append(
         save_figure(lambda figure: plot_forecast(ahead, figure.add_subplot(), past=past), folder / "forecast.png")
     )
     if full is not None:
-        saved += [_csv(full.frame, folder / "fill-date.csv")]
+        saved += [write_csv(folder / "fill-date.csv", full.frame)]
         saved += [save_chart(plot_fill_date, full.frame, folder / "fill-date.png")]
     return saved
 
 
 def save_backtest(found: Backtest, folder: Path) -> list[Path]:
     """Write backtest.csv, scores.csv and backtest.png."""
-    saved = [_csv(found.frame, folder / "backtest.csv"), _csv(found.scores, folder / "scores.csv")]
+    saved = [write_csv(folder / "backtest.csv", found.frame), write_csv(folder / "scores.csv", found.scores)]
     return [*saved, save_chart(plot_backtest, found.frame, folder / "backtest.png")]
 
 
@@ -177,11 +178,6 @@ def measured_pool(fit: GrowthFit) -> pd.DataFrame:
     else:
         frame.insert(0, "day", days - fit.grid.days[-1])
     return frame
-
-
-def _csv(frame: pd.DataFrame, path: Path) -> Path:
-    frame.to_csv(path, index=False, lineterminator="\n")
-    return path
 
 
 def _dates(ax: Axes, dated: bool) -> None:

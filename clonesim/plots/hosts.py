@@ -47,11 +47,11 @@ def plot_hosts(failures: pd.DataFrame, ax: Axes | None = None) -> Axes:
         if not row["holds"]:
             ax.axvspan(row["failures"] - 0.5, row["failures"] + 0.5, color=RED, alpha=0.08, lw=0)
     ax.axhline(100, color="black", lw=1.4)
-    ax.annotate("all that the hosts have", (0.01, 101), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
+    _at_hundred(ax, failures)
     columns = min(len(failures), 4 if narrow(ax) else MOST_COLUMNS)
     shown = np.unique(np.rint(np.linspace(0, len(failures) - 1, columns)).astype(int))
     cells: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "va": "top", "annotation_clip": False}
-    rows = _host_rows(failures.iloc[shown])
+    rows = _host_rows(failures.iloc[shown], "" if narrow(ax) else " more")
     for line, (name, texts) in enumerate(rows):
         down = -6 - ROW_POINTS * line
         ax.annotate(name, (0, 0), xycoords="axes fraction", xytext=(-6, down), ha="right", **cells)
@@ -69,11 +69,19 @@ def plot_hosts(failures: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return tell(ax, hosts_sentence(failures))
 
 
-def _host_rows(failures: pd.DataFrame) -> list[tuple[str, list[str]]]:
+def _at_hundred(ax: Axes, failures: pd.DataFrame) -> None:
+    """What the line of 100 % is, at its right end and on the side of it that the curves leave free."""
+    above = float(failures["memory_share_max"].iloc[-1]) > 1
+    style: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+    style |= {"va": "top" if above else "bottom", "fontsize": 8}
+    ax.annotate("all that the hosts have", (0.99, 100), (0, -2 if above else 2), **style)
+
+
+def _host_rows(failures: pd.DataFrame, unit: str) -> list[tuple[str, list[str]]]:
     rows = [
         ("hosts failed", [str(int(k)) for k in failures["failures"]]),
-        ("rule claims to bear", [f"{int(k)} more" for k in failures["claimed"]]),
-        ("hosts would bear", [f"{int(k)} more" for k in failures["holds_for"]]),
+        ("rule claims to bear", [f"{int(k)}{unit}" for k in failures["claimed"]]),
+        ("hosts would bear", [f"{int(k)}{unit}" for k in failures["holds_for"]]),
     ]
     for column, name in (("ballooned_bytes", "balloons [GiB]"), ("swapped_bytes", "swapped [GiB]")):
         if (failures[column] > 0).any():

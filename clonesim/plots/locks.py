@@ -54,7 +54,8 @@ def plot_lock_panel(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_xticks(np.arange(table.shape[1]) + 0.5, [str(n) for n in table.columns], fontsize=7)
     ax.set_yticks(np.arange(table.shape[0]) + 0.5, [str(n) for n in table.index], fontsize=7)
     ax.tick_params(length=0)
-    ax.set(xlabel="Clones on the LUN, log scale", ylabel="Hosts, log scale", title="Wait for the lock, p99 [ms]")
+    ax.set(xlabel="Clones on the LUN, log scale", ylabel="Hosts, log scale")
+    ax.set_title(f"Wait for the lock, p99 [ms]; black line: {limit:g} ms", fontsize=10 if narrow(ax) else None)
     return tell(ax, _panel_sentence(frame, limit))
 
 
@@ -94,10 +95,10 @@ def draw_lock_map(frame: pd.DataFrame, figure: Figure) -> None:
             ax.set_title(f"hold {hold}" if row == 0 else "", fontsize=10)
             ax.set_ylabel(f"{phase}\n\nhosts, log scale" if column == 0 else "", fontsize=9)
             ax.set_xlabel("clones on the LUN, log scale" if row == len(phases) - 1 else "", fontsize=8)
-            if hold == "by load":
+            if hold == "by load":  # of another length in each row
                 low, high = 1e3 * part["hold_s"].min(), 1e3 * part["hold_s"].max()
-                text = f"holds {low:.3g} to {high:.3g} ms"
-                ax.annotate(text, (1, 1), xycoords="axes fraction", ha="right", va="bottom", fontsize=6.5, color=GREY)
+                text = f"{'hold by load: ' if row == 0 else ''}{low:.3g} to {high:.3g} ms"
+                ax.set_title(text, fontsize=10 if row == 0 else 8)
     limit = 1e3 * float(frame.attrs.get("limit_s", 0.02))
     title = TITLES[str(frame["locking"].iloc[0])]
     figure.suptitle(f"Wait for the lock at a random moment, 99th percentile [ms]. {title}", fontsize=13)

@@ -129,7 +129,7 @@ def plot_planned_waits(frame: pd.DataFrame, ax: Axes | None = None, *, density: 
     told = ""
     if density is not None and (n == density).any():
         value = float(rows["value"].to_numpy()[n == density][0])
-        told = f"with {density} clones {wait_told(value)}"
+        told = f"with {density} clones: {wait_told(value)}"
         ax.axvline(density, color="black", lw=1.2, ls=":", label=told)
     ax.set_yscale("log")
     marks = {LEAST_WAIT: "none", 1e-4: "0.1 ms", 1e-3: "1 ms", 1e-2: "10 ms", 0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s"}
@@ -142,7 +142,7 @@ def plot_planned_waits(frame: pd.DataFrame, ax: Axes | None = None, *, density: 
     last = float(rows["value"].iloc[-1])
     text = (
         f"Wait for the lock, 99th percentile in the worst kind of storm, limit {metric.told(limit)}: {told}; with "
-        f"{n[-1]} clones {wait_told(last)}"
+        f"{n[-1]} clones: {wait_told(last)}"
     )
     return tell(add_caption(ax, frame), text)
 

@@ -93,10 +93,12 @@ def plot_density(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         _beside(ax, largest, 1.02, f"{largest} clones: {reason}", frame)
     else:
         ax.annotate("no number of clones keeps all limits", (0, 1.02), xycoords="axes fraction", fontsize=9)
+    sure_note = ""
     if 0 < sure < largest:
         ax.axvline(sure, color=GREY, lw=1.0, ls=":")
-        _beside(ax, sure, 0.02, f"{sure}: all intervals", frame, color=GREY)
-    ax.set(yscale="log", xlabel="Clones on one LUN, log scale", ylabel="Of the limit [%], log scale")
+        _beside(ax, sure, 0.02, f"{sure}: whole intervals", frame, color=GREY)
+        sure_note = f" Up to {sure} clones whole intervals keep the limits."
+    ax.set(yscale="log", xlabel="Clones on one LUN, log scale", ylabel="Share of each limit [%], log scale")
     ax.set_title("How many clones one LUN takes", pad=20)
     first, last = int(frame["n"].min()), int(frame["n"].max())
     plain_log(ax, first, max(last, first + 1))
@@ -105,7 +107,7 @@ def plot_density(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False, title="limits", title_fontsize=9
     )
-    return tell(add_caption(ax, frame, NOTE), density_sentence(frame))
+    return tell(add_caption(ax, frame, NOTE + sure_note), density_sentence(frame))
 
 
 def plain_log(ax: Axes, low: float, high: float, which: str = "x") -> None:
@@ -153,6 +155,7 @@ def _beside(ax: Axes, n: int, height: float, text: str, frame: pd.DataFrame, **s
         ax.annotate(text, (0, height), xycoords="axes fraction", fontsize=8, **style)
         return
     more: dict[str, Any] = {"xytext": (-3 if left else 3, 0), "textcoords": "offset points", "fontsize": 9}
+    more |= {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.8}} if height < 1 else {}
     ax.annotate(text, (n, height), xycoords=("data", "axes fraction"), ha="right" if left else "left", **more | style)
 
 
@@ -197,9 +200,8 @@ def _margin(ax: Axes, row: float, column: int, text: str, **style: Any) -> None:
 
 
 def _raised(ax: Axes) -> None:
-    """Lift the title above the heads where both would meet."""
-    if narrow(ax):
-        ax.set_title(ax.get_title(), pad=18)
+    """Lift the title above the heads: a long one would run into them."""
+    ax.set_title(ax.get_title(), pad=18)
 
 
 def _heads(ax: Axes, *texts: str) -> None:
@@ -231,7 +233,7 @@ def plot_size(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     for spot, row in enumerate(rows.to_dict("records")):
         text = figure(row["value"], row["unit"])
         ends = between(row["low"], row["high"], row["unit"])
-        unit = "" if row["unit"] == "1" else f" {text.rpartition(' ')[2]}"  # stands beside it already
+        unit = f" {text.rpartition(' ')[2]}" if row["unit"].endswith("/s") else ""  # stands beside it already
         _margin(ax, spot, 0, text, weight="bold")
         _margin(ax, spot, 1, "the same" if ends == text else ends.removesuffix(unit))
     _heads(ax, "planned", "interval")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 DAY_S, HOUR_S, HOURS_PER_WEEK = 86400.0, 3600.0, 168
 WARNED = 85  # per cent: the last level that leaves time to act
 LEVELS = (75, WARNED, 95)  # fill levels that administrators are warned at
+TOP = 106.0  # of the axis of fill [%]
+LEGEND_FROM, LEGEND_TOP = 0.4, 34.0  # the part of the time that a legend covers, and its height [% of the capacity]
 DARKEST = 1000.0  # the map's scale ends at this part of its top
 MOST_SOURCES = 16  # bars; the smaller sources are put together
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -76,16 +78,19 @@ def plot_fill(luns: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if "fixed_bytes" in luns:
         fixed = float((100 * luns["fixed_bytes"] / size).max())
         ax.axhspan(0, fixed, color=GREY, alpha=0.15, lw=0, label=f"base images, swap files, logs: {fixed:.0f} %")
+    apart = 3 if narrow(ax) else 0  # texts of the highest two would meet [pt]
+    side: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    side |= {"va": "center", "fontsize": 8}
     for level in LEVELS:
         ax.axhline(level, color=GREY, lw=0.8, ls=":")
-        ax.annotate(f"{level} %", (1.005, level), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        ax.annotate(f"{level} %", (1.005, level), (0, -apart if level == LEVELS[-1] else 0), **side)
     _first_full(ax, table["replicate"].unique(), full, end)
     ax.axhline(100, color=RED, lw=1.6)
-    ax.annotate("full: outage", (1.005, 100), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=RED)
+    ax.annotate("full: outage", (1.005, 100), (0, apart), color=RED, **side)
     ax.set(xlabel="Time [d]", ylabel="Used share of the capacity [%]", title="Datastores filling up")
     ax.set_xlim(0, end)
-    ax.set_ylim(0, 106)
-    ax.legend(loc="lower right", fontsize=8)
+    ax.set_ylim(0, TOP)
+    ax.legend(**_free_place(table, end), fontsize=8)
     return add_caption(ax, luns, _outage_text(luns, series, full))
 
 
@@ -123,10 +128,12 @@ def plot_sources(sources: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.annotate(_size_text(size / desktops), (1.015, row), **column)
     ax.annotate("in one\ndelta, mean", (1.015, len(sums) - 0.1), **column | {"va": "bottom", "color": BLUE})
     ax.set_yticks(place, [str(name) for name in sums.index], fontsize=8 if narrow(ax) else 9)
-    ax.set(xlabel="Share of the sum over all sources [%]", title="What the deltas are made of")
+    ax.set_xlabel("Share of the sum over all sources [%]")
+    ax.set_title("What the deltas are made of", pad=34 if narrow(ax) else 26)  # legend and heads stand below it
     ax.set_xlim(min(0.0, 1.05 * float(shares["first_touch_bytes"].min())) if len(sums) else 0.0, 1.05 * top or 1)
     handles, labels = ax.get_legend_handles_labels()
-    ax.legend(handles[::-1], labels[::-1], loc="lower right", fontsize=8)
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 2, "frameon": False}
+    ax.legend(handles[::-1], labels[::-1], fontsize=8, **where)  # a mark may lie anywhere in the axes
     note = (
         "A block is charged to the source that writes it first; what a source's own discards gave back is taken off. "
         "Without that source another one may have written it: switching a source off can save less, or more, than its "
@@ -233,6 +240,16 @@ def _fill_band(ax: Axes, table: pd.DataFrame, series: int, full: dict[Any, float
         ax.plot(at, 100, "X", color=RED, ms=10, mec="black", clip_on=False, zorder=5, ls="", label=text)
 
 
+def _free_place(table: pd.DataFrame, end: float) -> dict[str, Any]:
+    """Where a legend covers no line: on the right below them, or above them while all is far from full."""
+    right = table[table["day"] >= LEGEND_FROM * end]["share"]
+    if right.min() >= LEGEND_TOP:
+        return {"loc": "lower right"}
+    if right.max() <= LEGEND_TOP:
+        return {"loc": "upper right", "bbox_to_anchor": (1.0, (LEVELS[0] - 2) / TOP)}
+    return {"loc": "best"}
+
+
 def _first_full(ax: Axes, replicates: NDArray[Any], full: dict[Any, float], end: float) -> None:
     """Shade between the replicates in which a datastore is full first and last; beyond the end, if not in all."""
     first = [min((at for (_, mine), at in full.items() if mine == one), default=np.inf) for one in replicates]
@@ -283,6 +300,6 @@ def _worst_hour(
     date = first + datetime.timedelta(days=hour // 24) if first else None
     day = f"{WEEKDAYS[date.weekday()]} {date.isoformat()}" if date else f"day {hour // 24}"
     return (
-        f"Ring: the busiest hour of the mean week, {mean:.0f} growth steps. Means hide storms: the busiest single hour "
-        f"({day}, {hour % 24:02d}:00) has {int(steps[most])}, {steps[most] / HOUR_S:.2g} per second."
+        f"Ring: the busiest hour of the mean week, {mean:,.0f} growth steps. Means hide storms: the busiest single "
+        f"hour ({day}, {hour % 24:02d}:00) has {int(steps[most]):,}, {steps[most] / HOUR_S:.2g} per second."
     )

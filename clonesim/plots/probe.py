@@ -44,7 +44,7 @@ def plot_probe(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_title("Which policy does this Windows follow?")
     ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # the legend stands above the marks
     ax.legend(fontsize=8, loc="upper left", ncols=2, title="probability", title_fontsize=8)
-    return add_caption(ax, frame)
+    return add_caption(ax, frame, "A unit is the probe's own: -UnitMiB, or a 64th of the disk that it makes.")
 
 
 def save_probe(found: ProbeFit, folder: str | Path) -> list[Path]:

@@ -42,7 +42,8 @@ LEAST_LOST, MOST_STEPS = 0.1 * MIB, 6  # bottom of the scale; marks on it
 NOT_BEATEN = "not beaten by another"
 NOTE = (
     "Storage: all tiers at their largest, base images and swap files shared out. Lost: blocks that profile (unless "
-    "streamed) and user-data sources had written to the system disk; nothing where it is set back only after the run. "
+    "streamed) and user-data sources had written to the system disk; nothing where it is set back only after the run; "
+    "log scale above the band. Dotted line: the base. "
     "Bars: Student's 95 % intervals over replicates, an arrowhead where one goes on. Green line and rings: no other "
     "strategy needs less storage without losing more."
 )

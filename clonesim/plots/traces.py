@@ -20,11 +20,13 @@ from clonesim.plots.chart import (
     SKY,
     add_caption,
     axes,
+    narrow,
     save_chart,
     size_axis,
     time_unit,
 )
 from clonesim.units import GIB
+from clonesim.words import sized
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,9 +53,11 @@ def plot_policies(experiment: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.barh(place, delta, color=BLUE, height=0.6, label="delta file at the end")
     ax.plot(net[delta.index], place, "D", color=ORANGE, label="guest use: end minus start", clip_on=False, zorder=3)
     for row, size in zip(place, delta, strict=True):
-        ax.annotate(f"{size:.2f}", (size, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.annotate(
+            sized(float(size) * GIB), (size, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+        )
     ax.set_yticks(place, list(delta.index))
-    ax.set_xlim(left=min(0.0, float(net.min())), right=1.12 * float(delta.max()))
+    ax.set_xlim(left=min(0.0, float(net.min())), right=(1.3 if narrow(ax) else 1.14) * float(delta.max()))
     rounds = int(experiment["round"].max())
     ax.set(xlabel="Size", ylabel="Allocation policy", title=f"Delta after {rounds} rounds of create and delete")
     ax.legend(loc="lower right")
@@ -168,8 +172,9 @@ def plot_lock_waits(locks: pd.DataFrame, ax: Axes | None = None) -> Axes:
     worst = locks.groupby("end_s")[["wait_max_s", "wait_p99_s", "wait_p50_s"]].max() * 1e3
     middle = (locks.groupby("end_s")["time_s"].first() + worst.index) / 2 / scale
     names = {"wait_max_s": "longest", "wait_p99_s": "99th percentile", "wait_p50_s": "median"}
-    for (column, label), color, marker in zip(names.items(), (RED, ORANGE, BLUE), "^so", strict=True):
-        ax.plot(middle, worst[column], color=color, marker=marker, ms=5, lw=1.4, label=label, clip_on=False)
+    looks = zip((RED, ORANGE, BLUE), "^so", (8, 5, 3), (3.0, 1.8, 0.9), strict=True)  # thin on wide: all are seen
+    for (column, label), (color, marker, size, wide) in zip(names.items(), looks, strict=True):
+        ax.plot(middle, worst[column], color=color, marker=marker, ms=size, lw=wide, label=label, clip_on=False)
     held_s = float((locks["reserved_fraction"] * (locks["end_s"] - locks["time_s"])).sum())
     hold = held_s / max(int(locks["reservations"].sum()), 1) * 1e3
     ax.axhline(hold, color=GREY, ls=":", lw=1.2, label=f"one hold ({hold:.3g} ms)")

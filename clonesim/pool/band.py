@@ -19,7 +19,8 @@ from clonesim.errors import ParameterError
 from clonesim.pool.clones import AMOUNTS, GROWTH, desktop, plan_of, timeline
 from clonesim.pool.desktop import Demand, Desktop
 from clonesim.pool.run import SHARES, Run
-from clonesim.pool.simulate import check_asked, simulate
+from clonesim.pool.simulate import check_asked, simulated
+from clonesim.pool.store import Store
 from clonesim.pool.strategies.layout import OS
 from clonesim.pool.workers import results, workers
 from clonesim.scenario.desktop import sends_discards
@@ -191,13 +192,19 @@ def simulate_with_band(
     sample: int | str | None,
     processes: int | None,
     bars: Callable[[str], Callable[[int, int], None]],
+    executor: Executor | None = None,
+    store: Store | None = None,
 ) -> Run:
-    """Run a pool and its policy band on the same processes; `bars` makes a progress function for a text."""
+    """Run a pool and its policy band on the same processes, or on an executor.
+
+    `bars` makes a progress function for a text. Finished batches of the pool's clones are kept in a store, if there is
+    one.
+    """
     check_asked(seed, replicates, processes)
     desktop_days = scenario.pool.clones * scenario.pool.days * replicates
-    with workers(None, desktop_days, processes) as pool:
+    with workers(executor, desktop_days, processes) as pool:
         own = None if pool is not None else 1
-        run = simulate(scenario, seed, replicates, pool, processes=own, progress=bars("Simulating the pool"))
+        run = simulated(scenario, seed, replicates, pool, bars("Simulating the pool"), store)
         if sample is None:
             return run
         band = policy_band(run, sample, pool, processes=own, progress=bars("Policy band"))

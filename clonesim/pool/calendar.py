@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
+from clonesim.scenario.months import MONTHLY, ORDINALS, day_of
 
 DAY_S: Final = 86_400.0
 SATURDAY: Final = 5
-_ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1}
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTHLY: Final = tuple(f"{ordinal}-{day}" for ordinal in _ORDINALS for day in _WEEKDAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +110,10 @@ class Calendar:
             If there is no such rule.
         """
         if rule not in MONTHLY:
-            allowed = f"a rule is one of {', '.join(_ORDINALS)}, a hyphen and a weekday"
+            allowed = f"a rule is one of {', '.join(ORDINALS)}, a hyphen and a weekday"
             raise ParameterError("storms.patch_day", rule, allowed, "Write for example 'second-tuesday'.")
-        ordinal, _, weekday = rule.partition("-")
         days = (
-            self.day(_nth_weekday(year, month, _WEEKDAYS.index(weekday), _ORDINALS[ordinal]))
-            for year, month in _months(self.date(-before), self.date(self.days - 1))
+            self.day(day_of(rule, year, month)) for year, month in _months(self.date(-before), self.date(self.days - 1))
         )
         return np.fromiter((day for day in days if -before <= day < self.days), np.int64)
 
@@ -125,12 +121,3 @@ class Calendar:
 def _months(first: dt.date, last: dt.date) -> Iterable[tuple[int, int]]:
     numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
     return ((number // 12, number % 12 + 1) for number in numbers)
-
-
-def _nth_weekday(year: int, month: int, weekday: int, ordinal: int) -> dt.date:
-    if ordinal < 0:
-        next_month = dt.date(year + month // 12, month % 12 + 1, 1)
-        last = next_month - dt.timedelta(days=1)
-        return last - dt.timedelta(days=(last.weekday() - weekday) % 7)
-    first = dt.date(year, month, 1)
-    return first + dt.timedelta(days=(weekday - first.weekday()) % 7 + 7 * ordinal)

@@ -122,9 +122,9 @@ class Batch:
         return {self.job.lun, *self.visited}
 
 
-def run_job(job: Job) -> Batch:
-    """Simulate the clones of a job, one after the other."""
-    line = timeline(job.scenario, job.seed, job.replicate, job.decided)
+def run_job(job: Job, line: Timeline | None = None) -> Batch:
+    """Simulate the clones of a job, one after the other, against the pool's timeline."""
+    line = line or timeline(job.scenario, job.seed, job.replicate, job.decided)
     desk = desktop(job.scenario, job.seed)
     days = job.scenario.pool.days
     n, disks, names = len(job.clones), len(desk.disks), len(desk.activity.names)
@@ -184,10 +184,10 @@ def _share_out(
 
 def plan_of(activity: Activity, timeline: Timeline, clone: int, first_file: int) -> Plan:
     """What one clone does, whatever its policy, format and strategy."""
-    stream = partial(_stream, timeline.seed, timeline.replicate, clone)
+    stream = partial(_stream, timeline.own_seed, timeline.replicate, clone)
     horizon_s, events = timeline.calendar.horizon_s, timeline.events(clone)
     plan = activity.plan(timeline.presence(clone), events, stream, horizon_s, first_file)
-    again = partial(_stream, timeline.seed, timeline.replicate, clone, again="again:")
+    again = partial(_stream, timeline.own_seed, timeline.replicate, clone, again="again:")
     boots_s, known = timeline.catch_up_boots(clone), since_image(timeline.before, events)
     return with_catch_up(plan, activity, known, boots_s, timeline.images_s(clone, boots_s), again, horizon_s)
 
@@ -209,8 +209,11 @@ def _desktop_of(key: str, seed: int) -> Desktop:
 _SCENARIOS: dict[str, Scenario] = {}  # what the caches' keys stand for, in this process
 
 
-def _key(scenario: Scenario) -> str:
-    key = scenario.model_dump_json()
+MACHINE = {"guest", "workload", "delta", "strategy"}  # all tables that a desktop is made from
+
+
+def _key(scenario: Scenario, tables: set[str] | None = None) -> str:
+    key = scenario.model_dump_json(include=tables)
     _SCENARIOS[key] = scenario
     return key
 
@@ -221,8 +224,8 @@ def timeline(scenario: Scenario, seed: int, replicate: int, decided: tuple[Decis
 
 
 def desktop(scenario: Scenario, seed: int) -> Desktop:
-    """Machine of a scenario, kept in this process for the next job."""
-    return _desktop_of(_key(scenario), seed)
+    """Machine of a scenario, kept in this process for the next job, and for other pools of the same machines."""
+    return _desktop_of(_key(scenario, MACHINE), seed)
 
 
 def forget() -> None:

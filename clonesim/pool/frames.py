@@ -19,11 +19,11 @@ Ints = NDArray[np.int64]
 
 def growth_frame(batches: Sequence[Batch], timelines: Sequence[Timeline], luns: Sequence[LunResult]) -> pd.DataFrame:
     """Rows of `run.growth`: sizes of every clone at the end of each day."""
-    halts = halts_of(luns)
+    halts, lines = halts_of(luns), {line.replicate: line for line in timelines}
     parts = []
     for batch in batches:
         clones, disks, days = batch.growth.shape[:3]
-        timeline = timelines[batch.job.replicate]
+        timeline = lines[batch.job.replicate]
         ends = DAY_S * np.arange(1, days + 1)
         host = np.stack([timeline.hosts.at(c, ends) for c in batch.job.clones]).astype(np.int32)
         lun = np.stack([timeline.lun_at(c, ends, before=True) for c in batch.job.clones]).astype(np.int32)

@@ -247,7 +247,7 @@ def _while_up(operations: Operations, filled: Fill) -> Operations:
 
 def _locks(scenario: Scenario, lun: int, timeline: Timeline, operations: Operations, stage: ArrayStage) -> LockRun:
     luns = scenario.luns
-    traffic = lock_traffic(luns.backing, luns.locking, luns.locks, timeline.seed, timeline.replicate, lun)
+    traffic = lock_traffic(luns.backing, luns.locking, luns.locks, timeline.own_seed, timeline.replicate, lun)
     requests = lock_requests(operations, traffic)
     minutes = stage.asked[lun].reads.size
     return run_locks_loaded(

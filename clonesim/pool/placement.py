@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from clonesim.errors import ParameterError
 from clonesim.scenario import catalog
 from clonesim.units import format_size
+
+if TYPE_CHECKING:
+    from clonesim.scenario.model import Scenario
 
 PLACEMENTS = ("round-robin", "per-lun", "free-space", "overcommit")
 OVERCOMMIT = {name: int(cited.default) for name, cited in catalog.group("backings", "overcommit").items()}
@@ -130,6 +133,24 @@ def deal(
         counted = f"at {factor} x the capacity and {format_size(size)} per clone"
         return _most_room(clones, room, size, counted, "Add LUNs, enlarge them, or choose a higher overcommit.")
     raise ParameterError("luns.placement", placement, f"allowed are {', '.join(map(repr, PLACEMENTS))}")
+
+
+def luns_of(scenario: Scenario) -> NDArray[np.int32]:
+    """LUN of each clone, by the scenario's placement."""
+    luns, guest = scenario.luns, scenario.guest
+    replica = 0 if luns.replica_lun else guest.used
+    swap = round(guest.memory * (1.0 - scenario.hosts.memory_reservation))
+    return deal(
+        scenario.pool.clones,
+        luns.count,
+        luns.placement,
+        clones_per_lun=luns.clones_per_lun,
+        free=round(luns.size * (1.0 - luns.reserve)) - replica,
+        clone_bytes=max(1, swap + guest.start.delta),
+        capacity=luns.size,
+        disk=guest.disk,
+        overcommit=luns.overcommit,
+    )
 
 
 def deal_hosts(lun: NDArray[np.int32], hosts: int) -> NDArray[np.int32]:

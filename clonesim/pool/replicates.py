@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clonesim.pool.clones import Batch, Job, no_demand, run_job
 from clonesim.pool.decisions import next_decisions, waits_for_sizes
+from clonesim.pool.parts import Parts
 from clonesim.pool.strategies.resets import Decision
 from clonesim.pool.timeline import Timeline
 from clonesim.pool.workers import results
@@ -60,6 +61,8 @@ def replicates_of(
     count: int,
     executor: Executor | None,
     progress: Callable[[int, int], None] | None = None,
+    parts: Parts | None = None,
+    start: int = 0,
 ) -> Iterator[Replicate]:
     """Simulate the clones of some replicates; each is handed out when its last clone is done, in any order.
 
@@ -70,31 +73,54 @@ def replicates_of(
     seed : int
         Key of every draw.
     count : int
-        Replicates, numbered from 0 up. [1]
+        Replicates, numbered from `start` up. [1]
     executor : Executor or None
         Where the clones are simulated; None: in this process.
     progress : callable, optional
         Called with the desktop-days done and in all.
+    parts : Parts, optional
+        Where finished batches are kept: workers write them there, and this process holds one replicate's at a time.
+    start : int, default 0
+        Number of the first one: each replicate is the same whatever others are asked for. [1]
 
     Raises
     ------
     ParameterError
         If users or clones do not find a place; nothing has been simulated then.
     """
-    timelines = [Timeline.of(scenario, seed, number) for number in range(count)]
-    per_replicate = [_jobs(scenario, seed, number, line, count) for number, line in enumerate(timelines)]
+    timelines = [Timeline.of(scenario, seed, start + place) for place in range(count)]
+    per_replicate = [_jobs(scenario, seed, line.replicate, line, count) for line in timelines]
     jobs = [job for part in per_replicate for job in part]
     first = np.cumsum([0, *map(len, per_replicate)])
+    if parts is not None:
+        asked = scenario.pool
+        begun = {"desktops": asked.clones, "days": asked.days, "replicates": count, "seed": seed, "parts": len(jobs)}
+        parts.begin(begun)
     got: list[dict[int, Batch]] = [{} for _ in range(count)]
     work = [len(job.clones) * scenario.pool.days for job in jobs]
     decides = waits_for_sizes(scenario)
-    for k, batch in results(executor, run_job, jobs, work, progress):
-        number = batch.job.replicate
+    for k, batch in batches_of(executor, jobs, parts, work, progress):
+        number = jobs[k].replicate - start
         got[number][k - int(first[number])] = batch
         if len(got[number]) == len(per_replicate[number]):
             done, got[number] = got[number], {}
-            one = Replicate(number, timelines[number], tuple(done[place] for place in sorted(done)))
-            yield _settled(scenario, one, executor) if decides else one
+            one = Replicate(start + number, timelines[number], tuple(done[place] for place in sorted(done)))
+            yield _settled(scenario, one, executor, parts) if decides else one
+
+
+def batches_of(
+    executor: Executor | None,
+    jobs: Sequence[Job],
+    parts: Parts | None = None,
+    work: Sequence[int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, Batch]]:
+    """Batches of jobs with their positions, as they get done; with `parts`, workers write them and we read them."""
+    if parts is None:
+        yield from results(executor, run_job, jobs, work, progress)
+        return
+    for k, _ in results(executor, parts.run, jobs, work, progress):
+        yield k, parts.batch(jobs[k])
 
 
 def settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> Replicate:
@@ -115,7 +141,7 @@ def settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> Re
     return _settled(scenario, one, executor) if waits_for_sizes(scenario) else one
 
 
-def _settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> Replicate:
+def _settled(scenario: Scenario, one: Replicate, executor: Executor | None, parts: Parts | None = None) -> Replicate:
     """Simulate again, round by round, the clones that something was decided on, until nothing is left to decide."""
     decided: tuple[Decision, ...] = ()
     while more := next_decisions(scenario, one.timeline, one.batches, decided):
@@ -124,7 +150,7 @@ def _settled(scenario: Scenario, one: Replicate, executor: Executor | None) -> R
         batches = list(one.batches)
         again = [k for k, batch in enumerate(batches) if any(_changed(one.timeline, line, c) for c in batch.job.clones)]
         jobs = [replace(batches[k].job, scenario=scenario, decided=decided) for k in again]
-        for k, batch in results(executor, run_job, jobs):
+        for k, batch in batches_of(executor, jobs, parts):
             batches[again[k]] = batch
         one = Replicate(one.number, line, tuple(batches))
     return one

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from clonesim.errors import ParameterError
+from clonesim.pool.store import Store
 
 TABLE_FORMATS = ("parquet", "csv")
 VERSIONS = ("clonesim", "numpy", "numba", "pandas", "pyarrow")
@@ -35,40 +35,31 @@ def save_run(
 ) -> list[Path]:
     """Write tables and `run.json` (parameters, versions, summary) into a folder, which is made if need be.
 
-    Each file is written beside its place and then moved there, so that an interrupted run leaves no half file. Nothing
-    in them depends on the clock or the machine: the same run writes the same bytes.
+    Each file is there as a whole or not at all, `run.json` last. Nothing in them depends on the clock or the machine:
+    the same run writes the same bytes. Handed back are the files' paths; none of a remote folder.
     """
     check_table_format(table_format)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    store, names = Store(folder), []
     for name, frame in tables.items():
         if table_format == "csv":
-            write = partial(frame.to_csv, index=False, lineterminator="\n")
+            data = frame.to_csv(index=False, lineterminator="\n").encode()
         else:
-            write = partial(frame.to_parquet, index=False)
-        paths.append(write_whole(folder / f"{name}.{table_format}", write))
+            data = frame.to_parquet(index=False)
+        names.append(f"{name}.{table_format}")
+        store.put(names[-1], data, final=True)
     record = {
         "parameters": dict(parameters),
         "summary": dict(summary),
-        "tables": [path.name for path in paths],
+        "tables": list(names),
         "versions": versions(),
     }
-    text = to_json(record)
-    return [*paths, write_whole(folder / "run.json", lambda part: part.write_text(text, encoding="utf-8"))]
+    store.put("run.json", to_json(record).encode(), final=True)
+    return [Path(store.place(name)) for name in (*names, "run.json")] if store.local else []
 
 
 def versions() -> dict[str, str]:
     """Versions of what a result rests on."""
     return {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Let a file be written beside its place, then move it there: it is there as a whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    write(part)
-    part.replace(path)
-    return path
 
 
 def to_json(value: Any) -> str:
@@ -86,3 +77,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def finished_runs(folder: str | Path) -> list[dict[str, Any]]:
+    """Runs whose tables are all in a folder, or in folders below it: where, how many desktops, days, replicates.
+
+    A folder has its `run.json` only after all its tables.
+    """
+    found = []
+    for path in sorted(Path(folder).rglob("run.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            told = {name: record["summary"][name] for name in ("desktops", "days", "replicates")}
+            seed = record["parameters"]["seed"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # of another command, or not ours
+        found.append({"folder": path.parent.relative_to(folder).as_posix(), **told, "seed": seed})
+    return found

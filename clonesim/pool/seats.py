@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.errors import ParameterError
 from clonesim.pool.users import Sessions
+
+if TYPE_CHECKING:
+    from clonesim.scenario.model import Scenario
 
 TOO_MANY: Final = -1  # refused: as many users as allowed were logged on
 NO_SEAT: Final = -2  # refused: no clone was free
@@ -65,3 +69,16 @@ def seats(sessions: Sessions, clones: int, per_clone: int, floating: bool, most:
             got[row] = free.popleft() if floating else users[row] % clones
             heappush(there, (ends[row], turn, int(got[row])))
     return got
+
+
+def users_of(scenario: Scenario, clones: Sequence[int] | None) -> NDArray[np.int64] | None:
+    """Users of some clones, where these clones' time depends on no others; None: on all, or all are asked for.
+
+    So it is where users own their clones, nobody is refused, and no clone waits for its turn with others.
+    """
+    users, storms = scenario.users, scenario.storms
+    dedicated = users.assignment == "dedicated" and users.peak_concurrency >= 1.0
+    in_turns = storms.restart != "guest" or storms.host_failures or storms.maintenance or scenario.strategy
+    if clones is None or not dedicated or in_turns:
+        return None
+    return np.flatnonzero(np.isin(np.arange(users.count) % scenario.pool.clones, np.asarray(clones)))

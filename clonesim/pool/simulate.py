@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from clonesim.errors import ParameterError
 from clonesim.pool.clones import DEMAND, activity_of
 from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, sources_frame
 from clonesim.pool.luns import LunResult, run_luns
+from clonesim.pool.parts import Parts
 from clonesim.pool.replicates import Replicate, replicates_of
 from clonesim.pool.run import Run, joined
 from clonesim.pool.space import check_start
+from clonesim.pool.store import Store
 from clonesim.pool.storm_frame import outage_frame
 from clonesim.pool.strategies.layout import effective
 from clonesim.pool.timeline import luns_of
@@ -53,7 +56,8 @@ def simulate(
     executor : Executor, optional
         Any `concurrent.futures` executor, such as `dask.distributed.Client(...).get_executor()`.
     out : path, optional
-        Folder for Parquet tables and `run.json`.
+        Folder for Parquet tables and `run.json`, or any address that fsspec knows. Finished batches of clones are
+        kept in its folder `parts` until the tables are there, so the same call after an interruption goes on.
     processes : int, optional
         Processes to start if no executor is given; by default one per core where that pays, 1 for none. Scripts that
         ask for several need the usual ``if __name__ == "__main__":``.
@@ -71,6 +75,8 @@ def simulate(
     ------
     ScenarioError, ParameterError
         If the scenario cannot be; nothing has been simulated then.
+    WriteError
+        If `out` cannot be written, such as on a full disk; what is finished is kept there.
 
     Examples
     --------
@@ -79,17 +85,45 @@ def simulate(
     """
     given = load_scenario(scenario, **overrides)
     check_asked(seed, replicates, processes)
-    given = effective(given)
-    check_start(given, luns_of(given))
     total = replicates * given.pool.clones * given.pool.days
-    parts: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates
     with workers(executor, total, processes) as pool:
-        for one in replicates_of(given, seed, replicates, pool, progress):
-            parts[one.number] = _lighter(one), run_luns(given, one)
-    run = _run(given, seed, [part for part in parts if part is not None])
+        run = simulated(given, seed, replicates, pool, progress, None if out is None else Store(out))
     if out is not None:
-        run.save(out)
+        with kept(run, Store(out)):
+            run.save(out)
     return run
+
+
+def simulated(
+    scenario: Scenario,
+    seed: int,
+    replicates: int,
+    executor: Executor | None,
+    progress: Callable[[int, int], None] | None = None,
+    store: Store | None = None,
+    start: int = 0,
+) -> Run:
+    """Simulate replicates of a pool from the number `start` on.
+
+    Finished batches of clones are kept in a store, if there is one, until `kept` removes them.
+    """
+    given = effective(scenario)
+    check_start(given, luns_of(given))
+    parts = None if store is None else Parts.of(store, given, seed)
+    found: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates
+    with nullcontext() if parts is None else parts.told():
+        for one in replicates_of(given, seed, replicates, executor, progress, parts, start):
+            found[one.number - start] = _lighter(one), run_luns(given, one)
+    return _run(given, seed, [one for one in found if one is not None])
+
+
+@contextmanager
+def kept(run: Run, store: Store) -> Iterator[None]:
+    """While a run's tables are saved: its finished batches are kept until then, and removed afterwards."""
+    parts = Parts.of(store, run.scenario, run.seed)
+    with parts.told():
+        yield
+    parts.clear()
 
 
 def _lighter(replicate: Replicate) -> Replicate:

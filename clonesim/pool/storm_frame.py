@@ -162,7 +162,7 @@ def outage_frame(timelines: Sequence[Timeline]) -> pd.DataFrame:
     """
     columns = ["replicate", "host", "cause", "down_s", "up_s", "desktops", "done_s", "users", "users_t95_s"]
     rows = []
-    for replicate, line in enumerate(timelines):
+    for line in timelines:
         seats = np.maximum(line.session_clone, 0)
         for outage in line.outages:
             mine = (line.restarts.cause == FAILED) & (line.restarts.down_s == outage.down_s)
@@ -173,7 +173,7 @@ def outage_frame(timelines: Sequence[Timeline]) -> pd.DataFrame:
             waits = up_s[seats[there]] - outage.down_s
             t95 = float(np.sort(waits)[int(np.ceil(0.95 * waits.size - 1e-9)) - 1]) if waits.size else np.nan
             host = (outage.host, outage.cause, outage.down_s, outage.up_s, outage.desktops, outage.done_s)
-            rows.append((replicate, *host, waits.size, t95))
+            rows.append((line.replicate, *host, waits.size, t95))
     return pd.DataFrame(rows, columns=columns)
 
 

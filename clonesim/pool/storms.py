@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clonesim.guest.presence import DEFINITIONS, FEATURE_UPDATE, FULL_SCANS, PATCHES, Shared
-from clonesim.keys import POOL, generator
+from clonesim.keys import POOL, generator, own_seed
 from clonesim.pool.calendar import DAY_S, SATURDAY, Calendar
 from clonesim.scenario import catalog
+from clonesim.scenario.months import first_month, month_number
 
 if TYPE_CHECKING:
     from clonesim.scenario.model import Scenario
@@ -47,12 +48,13 @@ def storms(scenario: Scenario, calendar: Calendar, seed: int, replicate: int) ->
     """
     in_clone = scenario.guest.servicing == "in-clone"
     events: dict[str, tuple[Times, Sizes]] = {
-        PATCHES: _patches(scenario, calendar, seed, replicate) if in_clone else _nothing(),
+        PATCHES: patches(scenario, calendar, seed, replicate),
         DEFINITIONS: _definitions(scenario, calendar, seed, replicate),
         FEATURE_UPDATE: _feature_update(scenario, calendar) if in_clone else _nothing(),
         FULL_SCANS: _full_scans(scenario, calendar),
     }
-    key = int(generator(seed, replicate, POOL, "pool:sessions").integers(2**64, dtype=np.uint64))
+    own = own_seed(seed, scenario.pool.stream)
+    key = int(generator(own, replicate, POOL, "pool:sessions").integers(2**64, dtype=np.uint64))
     return Shared(events, first_weekday=calendar.start.weekday(), key=key)
 
 
@@ -124,13 +126,23 @@ def _nothing() -> tuple[Times, Sizes]:
     return np.zeros(0), np.zeros(0, np.int64)
 
 
-def _patches(scenario: Scenario, calendar: Calendar, seed: int, replicate: int) -> tuple[Times, Sizes]:
+def patches(scenario: Scenario, calendar: Calendar, seed: int, replicate: int) -> tuple[Times, Sizes]:
+    """Monthly patches within a run: when their installation begins, and their sizes. [s, B]"""
     given = scenario.storms
-    if given.patch_day == "never":
+    if given.patch_day == "never" or scenario.guest.servicing != "in-clone":
         return _nothing()
     days = calendar.monthly(given.patch_day, before=given.patch_delay) + given.patch_delay
-    normal = generator(seed, replicate, POOL, "pool:patches").standard_normal(days.size)
-    return _inside(days * DAY_S + given.patch_at, _patch_sizes(scenario, normal), calendar)
+    ahead = months_ahead(scenario, calendar)
+    normal = generator(seed, replicate, POOL, "pool:patches").standard_normal(ahead + days.size)[ahead:]
+    return _inside(days * DAY_S + given.patch_at, patch_sizes(scenario, normal), calendar)
+
+
+def months_ahead(scenario: Scenario, calendar: Calendar) -> int:
+    """Months whose patches came out for other pools of the estate within the run, and for this one before it."""
+    since, given = scenario.pool.patches_from, scenario.storms
+    if since is None:
+        return 0
+    return max(0, first_month(given.patch_day, given.patch_delay, calendar.start) - month_number(since))
 
 
 def _patches_before(
@@ -142,11 +154,14 @@ def _patches_before(
     back = given.patch_delay + math.ceil(age_s / DAY_S) + 1
     times = (calendar.monthly(given.patch_day, before=back) + given.patch_delay) * DAY_S + given.patch_at
     times = times[times < 0]
-    normal = generator(seed, replicate, POOL, "pool:patches-before").standard_normal(times.size)[::-1]
-    return _before(times, _patch_sizes(scenario, normal), age_s)
+    ahead = months_ahead(scenario, calendar)
+    older = generator(seed, replicate, POOL, "pool:patches-before").standard_normal(max(times.size - ahead, 0))[::-1]
+    newer = generator(seed, replicate, POOL, "pool:patches").standard_normal(ahead)[max(ahead - times.size, 0) :]
+    normal = np.concatenate([older, newer])
+    return _before(times, patch_sizes(scenario, normal), age_s)
 
 
-def _patch_sizes(scenario: Scenario, normal: Times) -> Sizes:
+def patch_sizes(scenario: Scenario, normal: Times) -> Sizes:
     """Sizes of months' patches from normal numbers. [B]"""
     given = scenario.storms
     size = catalog.parameters("storms")[f"patch_size.{scenario.guest.os}"]

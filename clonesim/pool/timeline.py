@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clonesim.guest.presence import Presence, Shared
-from clonesim.keys import generator
+from clonesim.keys import generator, own_seed
 from clonesim.lun.operations import VMOTION, Operations
 from clonesim.pool.calendar import DAY_S, Calendar
 from clonesim.pool.hosts import Hosts
 from clonesim.pool.moves import HostOutage, moves
-from clonesim.pool.placement import deal, deal_hosts
+from clonesim.pool.placement import deal_hosts, luns_of
 from clonesim.pool.power import (
     CYCLED,
     FAILED,
@@ -27,7 +27,7 @@ from clonesim.pool.power import (
     power_cycles,
     restart_operations,
 )
-from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats
+from clonesim.pool.seats import NO_SEAT, TOO_MANY, seats, users_of
 from clonesim.pool.storms import restarts, storms, storms_before, windows
 from clonesim.pool.strategies.catch_up import catches_up, image_dates, loses_profiles, oldest_image_s
 from clonesim.pool.strategies.layout import BOOT, LOGOFF, NEVER, REFRESH, Disk, Reclaim, Turns, system_disk
@@ -37,7 +37,7 @@ from clonesim.pool.users import Sessions, most_at_a_time
 if TYPE_CHECKING:
     from clonesim.scenario.model import Scenario
 
-__all__ = ["LONGEST_WAIT_S", "Hosts", "Timeline", "after_logoff"]
+__all__ = ["LONGEST_WAIT_S", "Hosts", "Timeline", "after_logoff", "luns_of"]
 
 LONGEST_WAIT_S = DAY_S  # a restart waits so long for users to log off, then happens all the same
 
@@ -103,7 +103,14 @@ class Timeline:
     _moved: tuple[NDArray[np.int64], Times, NDArray[np.int64]]  # clones, when and where to, in order of clone and time
 
     @classmethod
-    def of(cls, scenario: Scenario, seed: int, replicate: int = 0, decided: Sequence[Decision] = ()) -> Self:
+    def of(
+        cls,
+        scenario: Scenario,
+        seed: int,
+        replicate: int = 0,
+        decided: Sequence[Decision] = (),
+        only: Sequence[int] | None = None,
+    ) -> Self:
         """Draw the timeline of a scenario.
 
         Sessions and intensities depend on users only; so they are the same for dedicated and floating users, unless
@@ -117,6 +124,8 @@ class Timeline:
             From 0 up. [1]
         decided : sequence of Decision, optional
             Clones that are set back, or moved, because of what was simulated so far.
+        only : sequence of int, optional
+            Clones that will be asked about; users of others are left out where nothing of these depends on them.
 
         Raises
         ------
@@ -125,7 +134,8 @@ class Timeline:
         """
         pool, users = scenario.pool, scenario.users
         calendar = Calendar.of(pool.start, pool.days, pool.time_zone, users.holidays)
-        sessions = Sessions.of(users, users.count, calendar, seed, replicate)
+        own = own_seed(seed, pool.stream)
+        sessions = Sessions.of(users, users.count, calendar, own, replicate, users_of(scenario, only))
         most = max(1, int(users.peak_concurrency * users.count + 1e-9))
         got = seats(sessions, pool.clones, users.users_per_clone, users.assignment == "floating", most)
         rows = np.lexsort((sessions.user, sessions.start_s, got)).astype(np.int64)
@@ -161,6 +171,11 @@ class Timeline:
         storm_days = scenario.storms.host_failures or scenario.storms.maintenance
         quiet = drawn._in_guest and not storm_days and not scenario.strategy
         return drawn if quiet else drawn._with_moves(scenario, decided)
+
+    @property
+    def own_seed(self) -> int:
+        """What users, clones, hosts and locks of this pool are drawn from: the seed, or the stream's. [1]"""
+        return own_seed(self.seed, self._scenario.pool.stream)
 
     @property
     def clones(self) -> int:
@@ -253,7 +268,7 @@ class Timeline:
         if rule.when == LOGOFF:
             ends = np.unique(self._present(clone).session_end_s)
             return ends[ends < self.calendar.horizon_s]
-        return reclaims_s(self._scenario, self.calendar, self.seed, self.replicate, clone)
+        return reclaims_s(self._scenario, self.calendar, self.own_seed, self.replicate, clone)
 
     def catch_up_boots(self, clone: int) -> Times:
         """Boots of a clone after it was set back, if it then repeats what came out since its image. [s]"""
@@ -304,7 +319,7 @@ class Timeline:
             if not times.size:
                 mine[kind] = (times, sizes)
                 continue
-            delay = generator(self.seed, self.replicate, clone, f"clone:{kind}").random(times.size)
+            delay = generator(self.own_seed, self.replicate, clone, f"clone:{kind}").random(times.size)
             when = times + delay * self.windows_s[kind]
             order = np.argsort(when, kind="stable")
             order = order[: np.searchsorted(when[order], self.calendar.horizon_s)]
@@ -317,7 +332,7 @@ class Timeline:
 
     def _wanted(self, clone: int, start: Times, end: Times) -> Times:
         """When a clone may be restarted, by storm; its first boot first."""
-        delay = generator(self.seed, self.replicate, clone, "clone:boots").random(self.restarts_s.size)
+        delay = generator(self.own_seed, self.replicate, clone, "clone:boots").random(self.restarts_s.size)
         wanted = self.restarts_s + delay * self.boot_window_s
         boots = after_logoff(wanted, start, end)
         boots[0] = min(wanted[0], start[0]) if start.size else wanted[0]
@@ -326,7 +341,7 @@ class Timeline:
     def _with_moves(self, scenario: Scenario, decided: Sequence[Decision]) -> Self:
         """The same with restarts by the hypervisor, failures and maintenance of hosts."""
         horizon_s = self.calendar.horizon_s
-        moved = moves(scenario, self.calendar, self.hosts.first, self.seed, self.replicate)
+        moved = moves(scenario, self.calendar, self.hosts.first, self.own_seed, self.replicate)
         start, end = self.sessions_by_clone()
         found = [moved.restarts, refreshes(scenario, self.calendar, start, end, decided)]
         if not self._in_guest:
@@ -352,24 +367,6 @@ class Timeline:
             for column in (self.sessions.start_s, self.sessions.end_s)
         )
         return start, end
-
-
-def luns_of(scenario: Scenario) -> NDArray[np.int32]:
-    """LUN of each clone, by the scenario's placement."""
-    luns, guest = scenario.luns, scenario.guest
-    replica = 0 if luns.replica_lun else guest.used
-    swap = round(guest.memory * (1.0 - scenario.hosts.memory_reservation))
-    return deal(
-        scenario.pool.clones,
-        luns.count,
-        luns.placement,
-        clones_per_lun=luns.clones_per_lun,
-        free=round(luns.size * (1.0 - luns.reserve)) - replica,
-        clone_bytes=max(1, swap + guest.start.delta),
-        capacity=luns.size,
-        disk=guest.disk,
-        overcommit=luns.overcommit,
-    )
 
 
 def after_logoff(times: Times, start_s: Times, end_s: Times, longest: float = LONGEST_WAIT_S) -> Times:

@@ -41,7 +41,15 @@ class Sessions:
     intensity: NDArray[np.float64]
 
     @classmethod
-    def of(cls, habits: Users, users: int, calendar: Calendar, seed: int, replicate: int) -> Self:
+    def of(
+        cls,
+        habits: Users,
+        users: int,
+        calendar: Calendar,
+        seed: int,
+        replicate: int,
+        only: NDArray[np.int64] | None = None,
+    ) -> Self:
         """Draw every user's sessions, each from that user's own streams.
 
         A user's sessions depend on the seed, the replicate, the user's number and the habits; on how many other users
@@ -57,13 +65,15 @@ class Sessions:
             Days of the run; weekends and holidays follow the user's own clock.
         seed, replicate : int
             From 0 up.
+        only : (n,) int64 array, optional
+            Users to draw, ascending; the others have no sessions, and no intensity (NaN). All, unless given.
         """
         likely = np.where(calendar.workdays(1, 1), 1.0 - habits.absence, habits.weekend)
         midnight = np.arange(-1.0, calendar.days + 1) * DAY_S  # of the user's own clock: one more day at each end
         starts, ends, counts = [], [], np.zeros(users, np.int64)
-        intensity, ahead_s = np.empty(users), np.empty(users)
+        intensity, ahead_s = np.full(users, np.nan), np.empty(users)
         borders, offsets_s = _zones(habits.time_zones)
-        for user in range(users):
+        for user in range(users) if only is None else only.tolist():
             key = (seed, replicate, user)
             who = generator(*key, "user:person")
             intensity[user] = np.exp(habits.intensity_sigma * (who.standard_normal() - habits.intensity_sigma / 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import multiprocessing
 import os
 import sys
@@ -11,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clonesim.errors import WorkerError
+from clonesim.errors import ParameterError, WorkerError
 
 WORTH_PROCESSES = 4_000  # desktop-days below which starting processes costs more than it brings
+ANSWER_S = 10.0  # for a scheduler to answer
 MAIN_MODULES = ("clonesim", "clonesim.__main__", "clonesim.cli")
 
 
@@ -41,8 +44,67 @@ def workers(executor: Executor | None, desktop_days: float, count: int | None = 
         yield None
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(number, mp_context=context) as own:
+    with ProcessPoolExecutor(number, mp_context=context, initializer=_end_with_parent) as own:
         yield own
+
+
+@contextmanager
+def scheduler(address: str | None) -> Iterator[Executor | None]:
+    """Executor of a Dask scheduler such as "tcp://head:8786"; None for no address.
+
+    Raises
+    ------
+    ParameterError
+        If the extra is missing, the address is none, or nobody answers there.
+    WorkerError
+        If no worker has joined the scheduler.
+    """
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        remedy = "Install it: pip install 'clonesim[distributed]'."
+        raise ParameterError("scheduler", address, "distributed is not installed", remedy) from None
+    try:
+        client: Any = Client(address, timeout=ANSWER_S, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        remedy = "Start one with `dask scheduler`, and give the address that it tells, such as tcp://head:8786."
+        raise ParameterError("scheduler", address, f"no scheduler answers there ({_line(error)})", remedy) from None
+    for name in ("distributed", "tornado", "asyncio"):  # what goes wrong is told by our errors
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise WorkerError(f"No worker has joined the scheduler {address}. Start some: dask worker {address}")
+        yield client.get_executor(pure=False)
+
+
+def _line(error: Exception) -> str:
+    """An error's text, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _end_with_parent() -> None:
+    """Make a worker process end when its parent has ended, however that came about; it would wait forever for work."""
+    import threading
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_for, args=(parent,), daemon=True).start()
+
+
+def _wait_for(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def width(executor: Executor) -> float:
+    """Jobs that an executor works on at a time; infinite where it does not tell."""
+    client = getattr(executor, "_client", None)
+    if client is not None:
+        return float(sum(client.nthreads().values()))
+    return float(getattr(executor, "_max_workers", math.inf))
 
 
 def results(
@@ -78,6 +140,11 @@ def _results(
         what = "A worker process ended before its work was done: memory ran out, or a script started it that has no"
         remedy = "`if __name__ == '__main__':`. Ask for fewer processes; processes=1 needs no workers."
         raise WorkerError(f"{what} {remedy}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "distributed":
+            raise
+        remedy = "Look at the workers' logs: memory ran out, or they do not reach the folder of the results."
+        raise WorkerError(f"The scheduler gave up a part of the work ({_line(error)}). {remedy}") from error
     finally:
         for future in futures:
             future.cancel()

@@ -13,9 +13,9 @@ import pandas as pd
 
 from clonesim import __version__
 from clonesim.errors import ParameterError
+from clonesim.files import make_folder, write_text
 from clonesim.planning.screening import screen
 from clonesim.planning.sensitivity import Sensitivity
-from clonesim.pool.run_files import write_whole
 from clonesim.report import sections
 from clonesim.report.influence import influence_section, measure_first
 from clonesim.report.inputs import inputs_section
@@ -72,8 +72,8 @@ def write_report(
     """
     file = check_path(path)
     text = report_html(run, ranking=ranking, command=command, date=date)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return write_whole(file, lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+    make_folder(file.parent, "report")
+    return write_text(file, text)
 
 
 def check_path(path: str | Path) -> Path:

@@ -91,10 +91,12 @@ def chart_svg(draw: Callable[[Figure], str], name: str, size: tuple[float, float
     settings: Any = RC | {"svg.hashsalt": name}
     with mpl.rc_context(settings):
         figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(figure)
+        canvas: Any = FigureCanvasSVG(figure)
         text = draw(figure)
+        for patch in (figure.patch, *(ax.patch for ax in figure.axes)):
+            patch.set_facecolor("none")
         file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata=NOTHING)
+        canvas.print_svg(file, metadata=NOTHING)  # savefig would draw it twice
     svg = fromstring(file.getvalue())  # noqa: S314 (written just now)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', file.getvalue()))
     box = svg.get("viewBox", "0 0 0 0")

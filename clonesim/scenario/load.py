@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from clonesim.errors import ParameterError, Problem, ScenarioError, nearest
+from clonesim.ingest.toml_text import TomlError, read_toml, toml_of
 from clonesim.scenario import rules, strategy_rules  # noqa: F401 (the second registers its rules)
 from clonesim.scenario.catalog import DEFAULT_SCENARIO, presets
 from clonesim.scenario.fields import Section
@@ -85,9 +85,9 @@ def read_override(item: str) -> dict[str, Any]:
         allowed = "an override is a table, a dot, a key, an equals sign and a value"
         raise ParameterError("set", item, allowed, "Write for example 'guest.disk=60 GiB'.")
     try:
-        read = tomllib.loads(f"value = {value.strip()}")
+        read = toml_of(f"value = {value.strip()}")
         found: Any = read["value"] if len(read) == 1 else value.strip()
-    except tomllib.TOMLDecodeError:
+    except TomlError:
         found = value.strip()
     for key in reversed(keys):
         found = {key: found}
@@ -109,15 +109,16 @@ def _tables(scenario: str | Path | Scenario | Mapping[str, Any]) -> tuple[str, d
         allowed = f"there is no such file, and packaged scenarios are {', '.join(presets())}"
         raise ScenarioError(str(scenario), [Problem("scenario", str(scenario), allowed, nearest(scenario, presets()))])
     try:
-        return str(path), _on_base(str(path), tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        remedy = "`clonesim init` writes a scenario to start from."
-        raise ScenarioError(str(path), [Problem("file", path.name, f"it is not TOML: {error}", remedy)]) from None
+        return str(path), _on_base(str(path), read_toml(path))
+    except TomlError as error:
+        remedy = error.remedy or "`clonesim init` writes a scenario to start from."
+        problem = Problem("file", path.name, error.problem, remedy)
+        raise ScenarioError(str(path), [problem]) from None
 
 
 def _packaged(name: str) -> dict[str, Any]:
     text = resources.files("clonesim.scenario").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return toml_of(text)
 
 
 def _on_base(label: str, tables: dict[str, Any]) -> dict[str, Any]:
@@ -127,12 +128,12 @@ def _on_base(label: str, tables: dict[str, Any]) -> dict[str, Any]:
     if base not in presets():
         allowed = f"packaged scenarios are {', '.join(presets())}"
         raise ScenarioError(label, [Problem("base", base, allowed, nearest(base, presets()))])
-    return _merged(_packaged(base), tables, [])
+    return merged(_packaged(base), tables, [])
 
 
 def _over(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """Tables with overrides; a value that is replaced is no longer what its mark says."""
-    found = _merged(tables, over, problems)
+    found = merged(tables, over, problems)
     if TABLE in over:
         found[TABLE] = over[TABLE]
     elif isinstance(tables.get(TABLE), Mapping):
@@ -144,7 +145,7 @@ def _over(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[Pro
     return found
 
 
-def _merged(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+def merged(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """Tables with values replaced key by key; what is no table is left to be refused later."""
     found = dict(tables)
     for name, values in over.items():
@@ -157,7 +158,7 @@ def _merged(tables: Mapping[str, Any], over: Mapping[str, Any], problems: list[P
         found[name] = {**old, **values}
         for key in NESTED & old.keys() & values.keys():
             if isinstance(old[key], Mapping) and isinstance(values[key], Mapping):
-                found[name][key] = _merged(old[key], values[key], problems)
+                found[name][key] = merged(old[key], values[key], problems)
     return found
 
 
@@ -174,7 +175,7 @@ def _sections(tables: Mapping[str, Any], problems: list[Problem]) -> tuple[Scena
         if isinstance(values, model):
             made[name] = values
         elif isinstance(values, Mapping):
-            made[name] = _section(model, dict(values), problems, refused)
+            made[name] = section_of(model, dict(values), problems, refused)
         else:
             remedy = f"Write [{name}] and lines of key = value."
             problems.append(Problem(name, values, "a table is needed", remedy))
@@ -193,7 +194,8 @@ def _marks(value: Any, problems: list[Problem]) -> dict[str, str]:
         return {}
 
 
-def _section(model: type[Section], values: dict[str, Any], problems: list[Problem], refused: set[str]) -> Section:
+def section_of(model: type[Section], values: dict[str, Any], problems: list[Problem], refused: set[str]) -> Section:
+    """Section of a table's values; what is refused is told in `problems`, left out, and named in `refused`."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -203,7 +205,7 @@ def _section(model: type[Section], values: dict[str, Any], problems: list[Proble
     bad = {str(detail["loc"][0]) for detail in details}
     problems += [_told(model, detail) for detail in details]
     refused |= {model.table if key == "name" and model.table in CHOOSING else f"{model.table}.{key}" for key in bad}
-    return _section(model, {key: value for key, value in values.items() if key not in bad}, problems, refused)
+    return section_of(model, {key: value for key, value in values.items() if key not in bad}, problems, refused)
 
 
 def _told(model: type[Section], detail: Any) -> Problem:

@@ -6,12 +6,17 @@ import datetime as dt
 import zoneinfo
 from typing import Any, ClassVar
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from clonesim.errors import ParameterError, nearest
 from clonesim.scenario.fields import Section, cited, day
 
 LONGEST_NAME = 64
+LONGEST_STREAM = 128
+
+
+def _unset(value: object) -> bool:
+    return not value
 
 
 class Pool(Section):
@@ -29,6 +34,12 @@ class Pool(Section):
         First day, in the pool's time zone.
     time_zone : str
         IANA name. Times of day, weekends and holidays are the pool's; changes of summer time are not modeled.
+    stream : str
+        What is drawn for this pool's own users, clones, hosts and locks; pools with the same seed and different streams
+        share patches and definitions, but no users. An estate sets it. Empty: as the seed says.
+    patches_from : date or None
+        Any day of the month that the sizes of monthly patches are counted from, so that pools of an estate that install
+        them with other delays agree on each month's size. Not set: the first month whose patches this pool installs.
     """
 
     table: ClassVar[str] = "pool"
@@ -37,6 +48,8 @@ class Pool(Section):
     days: int = cited("scenario:pool.days")
     start: dt.date = dt.date(2026, 1, 5)
     time_zone: str = "UTC"
+    stream: str = Field(default="", exclude_if=_unset)  # left out of what is written where a pool stands alone
+    patches_from: dt.date | None = Field(default=None, exclude_if=_unset)
 
     @field_validator("name", mode="before")
     @classmethod
@@ -44,6 +57,19 @@ class Pool(Section):
         if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > LONGEST_NAME:
             raise ParameterError("pool.name", value, f"a name of 1 to {LONGEST_NAME} printable characters is needed")
         return value
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _short_stream(cls, value: Any) -> str:
+        if not isinstance(value, str) or not value.isprintable() or len(value) > LONGEST_STREAM:
+            allowed = f"a text of at most {LONGEST_STREAM} printable characters is needed"
+            raise ParameterError("pool.stream", value, allowed, "Write the pool's name, or leave it out.")
+        return value
+
+    @field_validator("patches_from", mode="before")
+    @classmethod
+    def _one_month(cls, value: Any) -> dt.date | None:
+        return None if value is None else day(value, "pool.patches_from")
 
     @field_validator("start", mode="before")
     @classmethod

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from clonesim.errors import ParameterError, Problem, nearest
+from clonesim.ingest.toml_text import TomlError, toml_of
 from clonesim.scenario import catalog
 from clonesim.scenario.fields import checked, text
 
@@ -199,8 +199,8 @@ def _entry(part: str, asked: str) -> Table:
 
 def _toml_or_text(value: str) -> Any:
     try:
-        read = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+        read = toml_of(f"value = {value}")
+    except TomlError:
         return value
     return read["value"] if len(read) == 1 else value
 

@@ -14,6 +14,7 @@ from typing import Any
 from generated_api import api_text
 from generated_commands import commands_text
 from generated_keys import keys_text
+from generated_limits import limits_text
 
 DOCS = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"^<!-- generated: (\w+)(?: (.*?))? -->$", re.MULTILINE)
@@ -24,7 +25,7 @@ def pages_text(*names: str) -> str:
     return "\n".join(f"../{name}" for name in names if (DOCS / f"{name}.md").exists())
 
 
-MAKERS = {"commands": commands_text, "keys": keys_text, "api": api_text, "pages": pages_text}
+MAKERS = {"commands": commands_text, "keys": keys_text, "limits": limits_text, "api": api_text, "pages": pages_text}
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def fill(_: Any, __: str, source: list[str]) -> None:
 def outdated(app: Any, *_: Any) -> list[str]:
     """Pages with something generated: the source may have changed though their text has not."""
     found = app.env.found_docs
-    return [page for page in found if page.startswith("reference/")]
+    return [page for page in found if page.startswith("reference/") or page == "security"]
 
 
 def copy_notebooks(app: Any, _: Any) -> None:
