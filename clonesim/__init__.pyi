@@ -6,6 +6,7 @@ from .guest import Volume as Volume
 from .guest.cluster_map import cluster_map as cluster_map
 from .ingest import Trace as Trace
 from .ingest import iter_trace as iter_trace
+from .ingest import limited as limited
 from .ingest import packaged_trace as packaged_trace
 from .ingest import read_counters as read_counters
 from .ingest import read_file_trace as read_file_trace
@@ -38,7 +39,10 @@ from .pool import Run as Run
 from .pool import policy_band as policy_band
 from .pool import run_trace as run_trace
 from .pool import simulate as simulate
+from .pool.estate import EstateRun as EstateRun
+from .pool.estate import simulate_estate as simulate_estate
 from .report import write_report as write_report
 from .scenario import load_scenario as load_scenario
+from .scenario.estate_load import load_estate as load_estate
 
 __version__: str

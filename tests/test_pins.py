@@ -29,8 +29,12 @@ class Package:
         self.version, self.requires = version, list(requires)
         self.metadata = Message()
         self.metadata["Name"] = name
+        self.texts: dict[str, str] = {}
         if licence:
             self.metadata["License-Expression"] = licence
+
+    def read_text(self, name: str) -> str | None:
+        return self.texts.get(name)
 
 
 def audited(pins: str, *packages: Package, dependencies=("alpha>=2",), extras=None):
@@ -57,7 +61,7 @@ def test_every_extra_is_pinned() -> None:
 
 def test_pins_stand_in_order() -> None:
     lines = PINS.splitlines()
-    assert lines == sorted(lines, key=str.lower)
+    assert lines == sorted(lines, key=lambda line: audit_pins.canonicalize_name(line.partition("==")[0]))
 
 
 def test_licences_of_what_comes_with_the_program_are_free_of_copyleft() -> None:
@@ -115,6 +119,11 @@ class TestTheCheckCanFail:
         old = Package("beta", "2.0", licence="")
         old.metadata["Classifier"] = "License :: OSI Approved :: BSD License"
         assert audit_pins.licence(old) == "BSD-3-Clause"
+        filed = Package("beta", "2.0", licence="")
+        filed.metadata["License-File"] = "LICENSE.txt"
+        assert audit_pins.licence(filed) == ""
+        filed.texts["licenses/LICENSE.txt"] = "The MIT License (MIT)\n\nCopyright"
+        assert audit_pins.licence(filed) == "MIT"
 
     def test_what_is_not_here_is_said(self) -> None:
         found = audited("alpha==2.5\nbeta==2.0\ncolorama==0.4.6", self.ALPHA, self.BETA)

@@ -14,6 +14,7 @@ from test_ntfs3g import Pair
 from clonesim.delta import Delta, replay
 from clonesim.delta.formats import law
 from clonesim.errors import ParameterError
+from clonesim.guest import ntfs3g_space_kernel as space
 from clonesim.ops import BlockOp, Requests
 from clonesim.units import GIB, KIB, MIB
 
@@ -119,12 +120,44 @@ def short_life(pair, rnd):
             pair.revert()
 
 
+def crowded(pair, rnd):
+    """Small things at random where little room is left: zones run out, open again, and positions start over."""
+    pair.do("create", pair.name(rnd), 5_500_000)
+    pair.snapshot()
+    for step in range(330):
+        draw = rnd.random()
+        if len(pair.names) > 1 and (draw < 0.3 or pair.volume.free_bytes < 150_000):
+            pair.do("delete", rnd.choice(pair.names[1:]))
+        elif draw < 0.5:
+            pair.do("append", rnd.choice(pair.names), rnd.randrange(1, 60_000))
+        else:
+            pair.do("create", pair.name(rnd, 0, 90), min(int(rnd.lognormvariate(9.5, 2)), 700_000))
+        if step % 110 == 60:
+            pair.snapshot()
+
+
 @pytest.mark.parametrize(
     ("kind", "mib", "seed"),
-    [(few_names, 16, 1), (some_holes, 8, 2), (short_life, 8, 3), (short_life, 16, 4), (few_names, 8, 5)],
+    [
+        (few_names, 16, 1),
+        (some_holes, 8, 2),
+        (short_life, 8, 3),
+        (short_life, 16, 4),
+        (few_names, 8, 5),
+        (crowded, 8, 6),
+    ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_short_sequences_equal_the_reference(kind, mib, seed):
     pair = Pair(mib * MIB)
     kind(pair, random.Random(seed))
     pair.compare_all("at the end")
+
+
+def test_zones_of_the_driver_are_tried_in_turn():
+    """The data zone first, then the low one; the MFT zone when both are exhausted."""
+    nothing = np.int64(0)
+    assert space.next_zone(space.MFT_ZONE, nothing) == space.DATA_ZONE
+    assert space.next_zone(space.DATA_ZONE, nothing) == space.LOW_ZONE
+    assert space.next_zone(space.LOW_ZONE, nothing) == space.DATA_ZONE
+    assert space.next_zone(space.LOW_ZONE, space.DATA_ZONE) == space.MFT_ZONE

@@ -129,14 +129,15 @@ def needed(first: Iterable[Requirement], here: Mapping[str, Distribution]) -> di
 
 
 def licence(one: Distribution) -> str:
-    """Licence of a package as SPDX names it, or as it names it itself; empty if it names none."""
+    """Licence of a package as SPDX names it, or as it names it itself, or as its licence's file begins; or empty."""
     if expression := one.metadata.get("License-Expression"):
         return str(expression)
     told = [
         line.rpartition("::")[2].strip() for line in one.metadata.get_all("Classifier") or [] if "License ::" in line
     ]
     told += [(one.metadata.get("License") or "").strip().split("\n")[0][:80]]
-    for text in told:
+    files = [one.read_text(f"licenses/{name}") or "" for name in one.metadata.get_all("License-File") or []]
+    for text in [*told, *(text[:200] for text in files)]:
         for name, words in LICENCES.items():
             if any(re.search(rf"\b{re.escape(word)}", text.lower()) for word in words):
                 return name

@@ -136,7 +136,7 @@ class Trials:
 
         def work(say: Callable[[Any], None]) -> None:
             packages = [self.copy / package for package in SETTINGS["packages"]]
-            plugin = trial.Baseline(packages, SETTINGS["most"], group.get("without", []), data)
+            plugin = trial.Baseline(packages, group.get("most", SETTINGS["most"]), group.get("without", []), data)
             trial.run_session([test], plugin, keep_compiled=True)
             say({"times": plugin.times, "outcomes": plugin.outcomes})
 
@@ -219,12 +219,13 @@ class Trials:
 def run(keys: list[str], size: int) -> None:
     """Try the mutants of these keys, or all that were not tried yet."""
     results = read()
-    rows = [row for row in results["mutants"] if row["key"] in keys or (not keys and not row["trials"])]
+    rows = results["mutants"][:size]
+    rows = [row for row in rows if row["key"] in keys or (not keys and not row["trials"])]
     if not rows:
         return
     trials = Trials(results)
     try:
-        trials.run(rows[:size])
+        trials.run(rows)
     finally:
         os.chdir(ROOT)
         shutil.rmtree(trials.folder)
@@ -244,7 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["list", "run", "show", "page", "cover"])
     parser.add_argument("key", nargs="*", help="keys of mutants")
-    parser.add_argument("--size", type=int, default=10**9, help="at most so many trials")
+    parser.add_argument("--size", type=int, default=10**9, help="the first so many of the sample")
     parser.add_argument("--budget", type=float, help="processor seconds of tests per mutant, other than usual")
     given = parser.parse_args()
     os.nice(19)

@@ -14,6 +14,8 @@ import typer
 
 from clonesim import __version__
 
+LIMIT_HELP = "Limit of a reader, such as inventory_rows=500000; repeat for more. docs/security.md lists them."
+
 app = typer.Typer(
     name="clonesim",
     help="How VDI linked clones grow, and what their growth does to the storage they share.",
@@ -26,11 +28,17 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
+    limit: Annotated[list[str] | None, typer.Option("--limit", help=LIMIT_HELP)] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if version:
         typer.echo(f"clonesim {__version__}")
         raise typer.Exit
+    if limit:
+        from clonesim.ingest.limits import limited
+
+        context.with_resource(limited(*limit))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -75,7 +75,7 @@ def run(
     device: Device = None,
     skip_bad_rows: SkipBadRows = False,
 ) -> None:
-    """Simulate a pool of desktops, an estate of pools, or a trace on every clone."""
+    """Simulate a pool, an estate of pools, or a trace on clones."""
     from clonesim.errors import ParameterError
     from clonesim.scenario.estate_load import is_estate
 

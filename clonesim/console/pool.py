@@ -22,7 +22,8 @@ NOTHING = "-"
 STORM_HEAD = ("storm", "desktops", "at a\ntime", "million\nI/Os", "50 %\nmin", "95 %\nmin", "all\nmin", "limit")
 STORM_NOTE = (
     "Work of each storm alone, at the platform's limits and the array's capacity; in cold-start and host-failure "
-    "until so many users work. Work per desktop is mostly assumed (`clonesim catalog operations`)."
+    "until so many users work; maintenance counts moves. Work per desktop is mostly assumed "
+    "(`clonesim catalog operations`)."
 )
 
 

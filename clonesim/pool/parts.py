@@ -128,15 +128,21 @@ def encode(batch: Batch) -> bytes:
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     plain = buffer.getvalue()
     packed = pa.compress(plain, codec="zstd", asbytes=True)
-    head = b"%s %s %d\n" % (MAGIC, hashlib.sha256(packed).hexdigest().encode(), len(plain))
-    return head + bytes(packed)
+    return b"%s %s %d\n" % (MAGIC, _checksum(len(plain), packed), len(plain)) + bytes(packed)
 
 
 def is_whole(data: bytes) -> bool:
     """Whether a part's bytes are all there and as they were written."""
     head, _, packed = data.partition(b"\n")
     words = head.split(b" ")
-    return len(words) == 3 and words[0] == MAGIC and hashlib.sha256(packed).hexdigest().encode() == words[1]
+    if len(words) != 3 or words[0] != MAGIC or not words[2].isdigit():
+        return False
+    return _checksum(int(words[2]), packed) == words[1]
+
+
+def _checksum(length: int, packed: bytes) -> bytes:
+    """Of a part's length when unpacked, and of its bytes; in hexadecimal digits."""
+    return hashlib.sha256(b"%d\n" % length + packed).hexdigest().encode()
 
 
 def decode(data: bytes, job: Job) -> Batch | None:

@@ -20,8 +20,12 @@ GROUPS = {
         "reclaimable",
         "read_counters",
         "prefill",
+        "limited",
     ),
-    "pool": ("load_scenario", "simulate", "Run", "policy_band", "run_trace", "lock_queue"),
+    "pool": (
+        *("load_scenario", "simulate", "Run", "policy_band", "run_trace", "lock_queue"),
+        *("load_estate", "simulate_estate", "EstateRun"),
+    ),
     "plans": ("size", "plan_density", "lock_estimate", "compare", "sensitivity"),
     "measured": ("fit_growth", "backtest", "calibrate", "fit_probe"),
 }
