@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 WARM := $(VENV)/compiled
 
-.PHONY: setup demo test lint types unit bench-all bench-check fuzz audit docs notebooks planner claims kernels catalog clean
+.PHONY: setup demo test lint types unit bench-all bench-check fuzz audit validation docs notebooks planner claims kernels catalog clean
 
 setup: $(STAMP) $(WARM)
 
@@ -43,6 +43,9 @@ bench-check: setup  ## after a change of speed: did a ratio of benchmarks/ratios
 
 fuzz: setup  ## nightly: 200,000 mutated inputs for every reader, some two hours
 	$(BIN)/python tests/long_fuzz.py
+
+validation: setup  ## every check against the outside world, fresh seeds; docs/validation.md
+	$(BIN)/python tools/validation_book.py
 
 audit: setup  ## pinned versions: do they satisfy pyproject.toml, and under which licences do they stand?
 	$(BIN)/python tools/audit_pins.py

@@ -223,7 +223,10 @@ class TestStartFromABitmap:
         with pytest.raises(ParameterError) as caught:
             simulate(small(guest={"start": {"bitmap": str(tmp_path / "empty")}}))
         where = str(tmp_path / "empty")
-        assert str(caught.value) == f"guest.start.bitmap={where!r}: a copy of $Bitmap has 1 B to 128 MiB."
+        assert str(caught.value) == (
+            f"guest.start.bitmap={where!r}: a copy of $Bitmap has 1 B to 128 MiB. Take the volume's $Bitmap, or raise "
+            "the limit: CLONESIM_LIMITS='bitmap_bytes=256 MiB'."
+        )
         with pytest.raises(ScenarioError, match="there is no such file"):
             small(guest={"start": {"bitmap": str(tmp_path / "absent")}})
 

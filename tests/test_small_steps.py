@@ -28,8 +28,8 @@ def test_qcow2_moves_its_refcount_table_and_uses_its_old_place_again():
         Delta("qcow2", capacity, cluster_size=512, track_unique=True),
         plain("qcow2", capacity, cluster_size=512),
     )
-    steps = [(BlockOp.WRITE, at, 128 * KIB) for at in range(0, 7 * MIB, 128 * KIB)]
-    steps += [(BlockOp.WRITE, at, 1536) for at in range(7 * MIB, 9 * MIB, 2048)]
+    steps = [(BlockOp.WRITE, at, 128 * KIB) for at in range(0, 7 * MIB + 512 * KIB, 128 * KIB)]
+    steps += [(BlockOp.WRITE, at, 512) for at in range(8 * MIB, 9 * MIB, 1024)]
     steps += [(BlockOp.DISCARD, 100 * KIB, 9 * KIB), (BlockOp.WRITE, 10 * MIB, 3 * MIB)]
     for number, step in enumerate(steps):
         delta.apply(one(number, *step))

@@ -44,7 +44,9 @@ LICENCES = {
     "CC0-1.0": ("cc0",),
 }
 COPYLEFT = {"GPL"}  # may not come with the program itself; tests and tools may use them
-TOLD_ELSEWHERE: dict[str, str] = {}  # packages whose metadata names no licence -> where it was found
+TOLD_ELSEWHERE: dict[str, str] = {
+    "ciw": "MIT (its LICENSE.txt)"
+}  # packages whose metadata names no licence -> where it was found
 
 
 @dataclass

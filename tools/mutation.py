@@ -216,8 +216,10 @@ class Trials:
         print(f"{row['key']} {told['outcome']:8} {row['path']}:{row['line']} {told['by']}", flush=True)
 
 
-def run(keys: list[str], size: int) -> None:
-    """Try the mutants of these keys, or all that were not tried yet."""
+def run(keys: list[str], size: int, only: str) -> None:
+    """Try the mutants of these keys, or all that were not tried yet; by one file of tests, if `only` names it."""
+    for group in SETTINGS["groups"] if only else ():
+        group["tests"] = [only]
     results = read()
     rows = results["mutants"][:size]
     rows = [row for row in rows if row["key"] in keys or (not keys and not row["trials"])]
@@ -247,13 +249,14 @@ def main() -> None:
     parser.add_argument("key", nargs="*", help="keys of mutants")
     parser.add_argument("--size", type=int, default=10**9, help="the first so many of the sample")
     parser.add_argument("--budget", type=float, help="processor seconds of tests per mutant, other than usual")
+    parser.add_argument("--only", default="", help="a file of tests, such as tests/test_small_steps.py, and no other")
     given = parser.parse_args()
     os.nice(19)
     SETTINGS["budget"] = given.budget or SETTINGS["budget"]
     if given.what == "list":
         list_mutants()
     elif given.what == "run":
-        run(given.key, given.size)
+        run(given.key, given.size, given.only)
     elif given.what == "show":
         show(given.key[0])
     elif given.what == "page":
