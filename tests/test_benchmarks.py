@@ -205,19 +205,25 @@ def test_a_page_is_its_template_with_figures():
     assert "quick forms, whose figures mean nothing: x" in BOOK.summary(told)["warning"]
 
 
-def test_the_page_is_that_of_the_figures():
-    assert BOOK.PAGE.read_text(encoding="utf-8") == BOOK.page(TEMPLATE, RESULTS), (
-        "run python tools/performance_book.py --page"
-    )
-
-
-def test_the_page_tells_figures_of_a_whole_run():
-    quick_ones = {name for name, one in RESULTS["benchmarks"].items() if one["quick"]}
-    to_run = sorted(quick_ones | (set(BOOK.RUNS) - set(RESULTS["benchmarks"])))
-    if to_run:
-        pytest.skip(f"python tools/performance_book.py {' '.join(to_run)} is still to be run whole")
+def test_the_page_is_that_of_a_whole_run():
+    if left := BOOK.to_run(RESULTS):
+        pytest.skip(f"python tools/performance_book.py {' '.join(left)} is still to be run whole")
+    told = "run python tools/performance_book.py --page"
+    assert BOOK.PAGE.read_text(encoding="utf-8") == BOOK.page(TEMPLATE, RESULTS), told
     assert BOOK.missing(TEMPLATE, RESULTS) == []
     assert "Not for use" not in BOOK.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_page_of_some_benchmarks_does_not_replace_that_of_all(tmp_path, monkeypatch, capsys):
+    results, page, partial = tmp_path / "results.json", tmp_path / "performance.md", tmp_path / "out" / "performance.md"
+    page.write_text("all of them")
+    results.write_text(json.dumps({"machine": {}, "benchmarks": {}}))
+    for name, path in (("RESULTS", results), ("PAGE", page), ("PARTIAL", partial)):
+        monkeypatch.setattr(BOOK, name, path)
+    assert BOOK.main(["--page"]) == 0
+    assert page.read_text() == "all of them"
+    assert "not measured" in partial.read_text()
+    assert "stays as it is until these have run whole: startup, baselines" in capsys.readouterr().out
 
 
 def test_no_figure_names_the_machine():

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import fcntl
 import fnmatch
 import json
 import os
@@ -96,16 +97,9 @@ def functions(source: str) -> dict[str, tuple[int, int]]:
 
 
 class Trials:
-    """Runs trials over a copy of the tree and keeps what comes out.
+    """Runs trials over a copy of the tree and keeps what comes out."""
 
-    Parameters
-    ----------
-    results : dict
-        As `read` returns them; changed in place and written after every trial.
-    """
-
-    def __init__(self, results: dict[str, Any]) -> None:
-        self.results = results
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="clonesim-mutation-"))
         self.copy = self.folder / "tree"
         os.environ["TMPDIR"] = str(self.folder)
@@ -160,7 +154,7 @@ class Trials:
         print(f"{name}: {len(passed)} tests, {sum(passed.values()):.0f} s; not passed: {rest}", flush=True)
         return found
 
-    def job(self, row: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    def job(self, row: dict[str, Any], known: dict[str, Any], budget: float) -> dict[str, Any]:
         """What a session is told of a mutant."""
         mutant = Mutant(**{field.name: row[field.name] for field in fields(Mutant)})
         times = known["times"]
@@ -169,7 +163,7 @@ class Trials:
         nodes, total = {}, 0.0
         for node in sorted(times if at_import else (n for n in reached if n), key=times.get):
             total += times[node]
-            if total > SETTINGS["budget"]:
+            if total > budget:
                 break
             nodes[node] = SETTINGS["slack"] + SETTINGS["factor"] * times[node]
         source = mutated((ROOT / mutant.path).read_text(encoding="utf-8"), mutant)
@@ -182,7 +176,7 @@ class Trials:
             if not own:
                 continue
             known = self.baseline(group)
-            jobs = [self.job(row, known) for row in own.values()]
+            jobs = [self.job(row, known, group.get("budget", SETTINGS["budget"])) for row in own.values()]
             again = {job["key"]: job for job in jobs if job["import"]}
             for told in self.session(group, [job for job in jobs if not job["import"]]):
                 if told["outcome"] == "import":
@@ -211,21 +205,26 @@ class Trials:
 
     def keep(self, row: dict[str, Any], told: dict[str, Any]) -> None:
         """Keep an outcome."""
-        row["trials"].append({"outcome": told["outcome"], "by": told["by"]})
-        write(self.results)
+        with (KEPT / "lock").open("w") as lock:  # another process may run other trials
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            results = read()
+            kept = next(r for r in results["mutants"] if r["key"] == row["key"])
+            kept["trials"].append({"outcome": told["outcome"], "by": told["by"]})
+            write(results)
         print(f"{row['key']} {told['outcome']:8} {row['path']}:{row['line']} {told['by']}", flush=True)
 
 
-def run(keys: list[str], size: int, only: str) -> None:
+def run(keys: list[str], size: int, only: str, name: str) -> None:
     """Try the mutants of these keys, or all that were not tried yet; by one file of tests, if `only` names it."""
     for group in SETTINGS["groups"] if only else ():
         group["tests"] = [only]
     results = read()
     rows = results["mutants"][:size]
     rows = [row for row in rows if row["key"] in keys or (not keys and not row["trials"])]
+    rows = [row for row in rows if name in {"", group_of(row["path"])["name"]}]
     if not rows:
         return
-    trials = Trials(results)
+    trials = Trials()
     try:
         trials.run(rows)
     finally:
@@ -249,14 +248,16 @@ def main() -> None:
     parser.add_argument("key", nargs="*", help="keys of mutants")
     parser.add_argument("--size", type=int, default=10**9, help="the first so many of the sample")
     parser.add_argument("--budget", type=float, help="processor seconds of tests per mutant, other than usual")
+    parser.add_argument("--group", default="", help="mutants of this group only")
     parser.add_argument("--only", default="", help="a file of tests, such as tests/test_small_steps.py, and no other")
     given = parser.parse_args()
     os.nice(19)
-    SETTINGS["budget"] = given.budget or SETTINGS["budget"]
+    for group in SETTINGS["groups"] if given.budget else ():
+        group["budget"] = given.budget
     if given.what == "list":
         list_mutants()
     elif given.what == "run":
-        run(given.key, given.size, given.only)
+        run(given.key, given.size, given.only, given.group)
     elif given.what == "show":
         show(given.key[0])
     elif given.what == "page":

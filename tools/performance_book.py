@@ -38,6 +38,7 @@ from bench_tools import MIB, Memory, machine  # noqa: E402
 RESULTS, PAGE = BENCHMARKS / "results.json", ROOT / "docs" / "performance.md"
 RATIOS, TEMPLATE = BENCHMARKS / "ratios.toml", Path(__file__).with_name("performance_page.md")
 QUICK = ROOT / "out" / "bench-quick"
+PARTIAL = ROOT / "out" / "bench-partial" / PAGE.name  # the page while some benchmarks have not run whole
 RUNS: dict[str, list[str]] = {  # in the order in which they run: the cheap ones first
     "startup": [],
     "baselines": [],
@@ -128,6 +129,12 @@ def known(results: dict[str, Any]) -> dict[str, Any]:
     whole = {name: {key: value for key, value in one.items() if key != "figures"} for name, one in runs.items()}
     own = {"machine": results["machine"], "runs": whole, "summary": summary(results)}
     return own | {name: one["figures"] for name, one in runs.items()}
+
+
+def to_run(results: dict[str, Any]) -> list[str]:
+    """Benchmarks that have not run whole: their figures are missing, or those of a quick form."""
+    runs = results["benchmarks"]
+    return [name for name in RUNS if name not in runs or runs[name]["quick"]]
 
 
 def summary(results: dict[str, Any]) -> dict[str, Any]:
@@ -284,10 +291,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     results = read(path) if asked.page else run(asked.names or list(RUNS), path, asked.quick)
     template = TEMPLATE.read_text(encoding="utf-8")
-    target = PAGE if path.resolve() == RESULTS else path.with_name("performance.md")
+    left = to_run(results)
+    target = (
+        PAGE if path.resolve() == RESULTS and not left else PARTIAL if path == RESULTS else path.with_name(PAGE.name)
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
     write(target, page(template, results))
     told = summary(results)
-    print(f"wrote {target.name}; gates missed: {told['missed']}; highest load before a benchmark: {told['load']}")
+    print(f"wrote {target}; gates missed: {told['missed']}; highest load before a benchmark: {told['load']}")
+    if left:
+        print(f"{PAGE.name} stays as it is until these have run whole: {', '.join(left)}")
     for name in missing(template, results):
         print(f"not measured: {name}")
     return int(told["missed"] != "none" and not asked.page)

@@ -29,7 +29,7 @@ from . import patch
 COPIED = ("clonesim", "tests", "data", "pyproject.toml")
 CEILING = 3 * 2**30  # memory of a child [B]
 IMPORTS = 60.0  # processor seconds for importing and collecting, and for a test's fixtures
-CALM = ["-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+CALM = ["-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 LEFT = shutil.ignore_patterns("__pycache__", "baseline")
 
 
