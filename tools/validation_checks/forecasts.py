@@ -25,7 +25,8 @@ RUNS = ("blog_1", "churn_11", "mixed_21")
 @CHAPTER.check(
     "backtest-pools",
     "From eight weekly sizes, 90 % intervals up to twelve weeks ahead hold what comes; a straight line's do not.",
-    "), 40 clones each, whose settings are drawn anew; no figure of the forecast was set on them",
+    f"{POOLS} pools that the block simulator made (seeds from {FIRST} on), 40 clones each, whose settings are drawn "
+    "anew; no figure of the forecast was set on them",
     tests=("test_forecast_coverage.py",),
     note=(
         "Clones of a pool err together, so a dozen pools tell coverage to some 6 points; the bound is twice that. The"
