@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+settings.register_profile("usual", deadline=None)  # how fast a test is depends on what else the machine does
+settings.load_profile("usual")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pool_tools import small
 
 from clonesim.errors import ParameterError
 from clonesim.keys import own_seed
+from clonesim.pool import clones as stage
 from clonesim.pool import estate as module
 from clonesim.pool.clones import Job, run_job
 from clonesim.pool.estate import EstateRun, run_pool, simulate_estate, specs_of
@@ -105,6 +106,20 @@ class TestDraws:
         ):
             line = Timeline.of(small(**tables), 0, only=(1,))
             assert not np.isnan(line.sessions.intensity).any(), tables
+
+
+def test_pools_of_the_same_machine_share_one_and_others_are_dropped() -> None:
+    plain, named = small(), small(pool={"stream": "b", "clones": 9}, users={"absence": 0.5}, luns={"count": 2})
+    other = small(guest={"policy": "best-fit"})
+    stage.forget()
+    stage.keep_only(plain)
+    made = stage.desktop(plain, 0)
+    assert stage.desktop(named, 0) is made
+    stage.keep_only(named)
+    assert stage.desktop(plain, 0) is made
+    assert stage.desktop(other, 0) is not made
+    stage.keep_only(other)
+    assert stage._desktop_of.cache_info().currsize == 0
 
 
 class TestTheSameBytes:

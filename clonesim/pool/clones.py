@@ -207,8 +207,7 @@ def _desktop_of(key: str, seed: int) -> Desktop:
 
 
 _SCENARIOS: dict[str, Scenario] = {}  # what the caches' keys stand for, in this process
-
-
+_KEPT: list[str] = []  # what `keep_only` kept
 MACHINE = {"guest", "workload", "delta", "strategy"}  # all tables that a desktop is made from
 
 
@@ -226,6 +225,19 @@ def timeline(scenario: Scenario, seed: int, replicate: int, decided: tuple[Decis
 def desktop(scenario: Scenario, seed: int) -> Desktop:
     """Machine of a scenario, kept in this process for the next job, and for other pools of the same machines."""
     return _desktop_of(_key(scenario, MACHINE), seed)
+
+
+def machine_key(scenario: Scenario) -> str:
+    """All that a scenario's machine is made from: pools with the same key share one."""
+    return scenario.model_dump_json(include=MACHINE)
+
+
+def keep_only(scenario: Scenario) -> None:
+    """Drop the machines of other scenarios, each of hundreds of MiB, before one of this scenario is made."""
+    key = machine_key(scenario)
+    if [key] != _KEPT:
+        _desktop_of.cache_clear()
+        _KEPT[:] = [key]
 
 
 def forget() -> None:

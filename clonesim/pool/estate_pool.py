@@ -13,6 +13,7 @@ import pandas as pd
 
 from clonesim.lun.backing import backing
 from clonesim.pool.calendar import DAY_S
+from clonesim.pool.clones import keep_only
 from clonesim.pool.parts import run_key
 from clonesim.pool.run import Run
 from clonesim.pool.simulate import kept, simulated
@@ -127,6 +128,7 @@ def run_pool(
     store = Store(spec.folder) if spec.folder else None
     if store is not None and (found := _finished(store, key)):
         return found
+    keep_only(spec.scenario)
     run = simulated(spec.scenario, spec.seed, 1, executor, progress, store, spec.replicate)
     summary = PoolSummary.of(spec, run, key)
     if store is not None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from clonesim.errors import ParameterError
+from clonesim.pool.clones import machine_key
 from clonesim.pool.estate_estimate import LEAST_CLONES, LEAST_REPLICATES, Spread, adjusted, residual
 from clonesim.pool.estate_frames import TOTALS, Estimate
 from clonesim.pool.estate_strata import (
@@ -225,7 +226,9 @@ class _Drawing:
         """Simulate what is missing to so many replicates with so many desktops of each stratum."""
         jobs: list[SampleJob] = []
         owners: list[tuple[int, int]] = []
-        for stratum, one in enumerate(self.strata):  # stratum by stratum: a process makes few machines at a time
+        machines = [machine_key(one.scenario) for one in self.strata]
+        for stratum in sorted(range(len(machines)), key=machines.__getitem__):  # a process keeps one machine at a time
+            one = self.strata[stratum]
             for replicate in range(replicates):
                 had = int(self.each[stratum]) if replicate < self.replicates else 0
                 made = one.jobs(self.seed, replicate, had, int(each[stratum]))

@@ -16,7 +16,7 @@ from clonesim.errors import ParameterError
 from clonesim.keys import POOL, generator
 from clonesim.lun.backing import backing
 from clonesim.pool.calendar import DAY_S, Calendar
-from clonesim.pool.clones import GROWTH, Job, desktop, run_job
+from clonesim.pool.clones import GROWTH, Job, desktop, keep_only, run_job
 from clonesim.pool.decisions import waits_for_sizes
 from clonesim.pool.seats import users_of
 from clonesim.pool.storms import patch_sizes, patches
@@ -75,6 +75,7 @@ class SampleResult:
 
 def run_sample_job(job: SampleJob) -> SampleResult:
     """Simulate some desktops against the whole pool's timeline: they are those of the exact run, byte for byte."""
+    keep_only(job.scenario)
     desktop(job.scenario, job.seed)
     began = perf_counter()
     line = Timeline.of(job.scenario, job.seed, job.replicate, only=job.clones)
