@@ -30,6 +30,7 @@ from clonesim.scenario.model import Scenario
 SECONDS_GATE, MEMORY_GATE, FLAT_GATE = 60.0, 3 * 2**30, 0.15
 SAMPLE = 20  # clones whose plans are counted
 PAGE = 4096
+LEAST_MS = 1e-6  # of a desktop-day: in the quick form start-up may take all of the time
 
 
 def pool(name: str, clones: int, days: int) -> Scenario:
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for row in runs:
         row["ms_a_desktop_day"] = round((row["seconds"] - start) / (row["desktops"] * row["days"]) * 1e3, 4)
     times = [row["ms_a_desktop_day"] for row in runs]
-    flat = max(times) / min(times) - 1
+    flat = max(times) / max(min(times), LEAST_MS) - 1
     passed = {
         "seconds": runs[0]["seconds"] <= SECONDS_GATE,
         "memory": max(row["peak_mib"] for row in runs) <= MEMORY_GATE / 2**20,
