@@ -14,7 +14,9 @@ def put(path: str, source: str) -> bool:
 
     Functions keep their identity, so whoever imported one gets the change.
     """
-    module = sys.modules[path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")]
+    module = sys.modules.get(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    if module is None:
+        return False
     old = _codes(compile(Path(str(module.__file__)).read_text(encoding="utf-8"), path, "exec"))
     new = _codes(compile(source, path, "exec"))
     if old.keys() != new.keys():

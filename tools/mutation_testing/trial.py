@@ -146,8 +146,10 @@ class Session:
         last = self.notes.read_text(encoding="utf-8") if self.notes.exists() else ""
         if os.WIFSIGNALED(status):
             return ("time" if os.WTERMSIG(status) == signal.SIGPROF else "killed"), last
+        code = os.WEXITSTATUS(status)
+        assert last or code in (0, 7), f"a trial ended with {code} before its first test"
         ways = {0: ("survived", ""), 7: ("import", "")}  # 7: not to be put into place, must be imported
-        return ways.get(os.WEXITSTATUS(status), ("killed", last))
+        return ways.get(code, ("killed", last))
 
 
 class Baseline:
