@@ -57,8 +57,9 @@ AGAIN = "Copy it again from the host"
         (ONE + '"x\n', f"FILE, row 1: the header cannot be taken apart (unexpected end of data). {AGAIN}: 'esxtop -b' "
                        "heads its columns in one line."),
         ("\ufeff".encode("utf-16") + b"x", "FILE: is UTF-16 text. Save it as UTF-8, or copy it as esxtop wrote it."),
-        (gzip.compress(rows(1, 2).encode(), mtime=0)[:-9], "FILE: the gzip file is cut off or damaged (Compressed file ended "
-         f"before the end-of-stream marker was reached). {AGAIN}; 'gzip -t' tells whether a packed copy is whole."),
+        (gzip.compress(rows(1, 2).encode(), mtime=0)[:-9],
+         "FILE: the gzip file is cut off or damaged (Compressed file ended before the end-of-stream marker was "
+         f"reached). {AGAIN}; 'gzip -t' tells whether a packed copy is whole."),
         (b"COWD" + bytes(99), "FILE: is a VMDK delta. Read it with read_image ('clonesim inspect')."),
     ],
 )  # fmt: skip

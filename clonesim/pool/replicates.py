@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clonesim.pool.clones import Batch, Job, no_demand, run_job
+from clonesim.pool.clones import DEMAND, Batch, Job, no_demand, run_job
 from clonesim.pool.decisions import next_decisions, waits_for_sizes
 from clonesim.pool.parts import Parts
 from clonesim.pool.strategies.resets import Decision
@@ -20,6 +20,7 @@ from clonesim.scenario.model import Scenario
 CLONES_A_JOB = 16  # at most; fewer in small pools, so that no worker waits long for the last one
 LEAST_JOBS = 48
 LEAST_GROUPS = 12  # of each replicate: plans know worst minutes of whole groups only
+NOTHING = np.zeros((0, len(DEMAND)), np.int64)
 RESTARTED = ("down_s", "start_s", "boot_s", "up_s", "cause")
 
 
@@ -35,11 +36,14 @@ class Replicate:
         What happens when.
     batches : tuple of Batch
         All clones, LUN by LUN.
+    summed : mapping of int to (minutes, 5) int64 array, default empty
+        Demand by LUN that was added up already, and is no longer in the batches.
     """
 
     number: int
     timeline: Timeline
     batches: tuple[Batch, ...]
+    summed: Mapping[int, NDArray[np.int64]] = field(default_factory=dict)
 
     def on(self, lun: int) -> list[Batch]:
         """Batches with clones that lay on a LUN."""
@@ -48,11 +52,21 @@ class Replicate:
     def demand(self, lun: int) -> NDArray[np.int64]:
         """I/Os and bytes by minute of the clones of one LUN, all together; (minutes, 5), columns `DEMAND`."""
         total = no_demand(self.timeline.calendar.days)
+        if self.summed:
+            return self.summed.get(lun, total)
         for batch in self.batches:
             asked = batch.asked(lun)
             if asked is not None:
                 total += asked
         return total
+
+    def lighter(self) -> Replicate:
+        """The same without demand, by far the largest part."""
+        return replace(self, batches=tuple(map(_without_demand, self.batches)), summed={})
+
+
+def _without_demand(batch: Batch) -> Batch:
+    return replace(batch, demand=NOTHING, elsewhere=NOTHING, visited=dict.fromkeys(batch.visited, NOTHING))
 
 
 def replicates_of(
@@ -63,6 +77,7 @@ def replicates_of(
     progress: Callable[[int, int], None] | None = None,
     parts: Parts | None = None,
     start: int = 0,
+    add_up: bool = False,
 ) -> Iterator[Replicate]:
     """Simulate the clones of some replicates; each is handed out when its last clone is done, in any order.
 
@@ -82,6 +97,9 @@ def replicates_of(
         Where finished batches are kept: workers write them there, and this process holds one replicate's at a time.
     start : int, default 0
         Number of the first one: each replicate is the same whatever others are asked for. [1]
+    add_up : bool, default False
+        Add up the demand of batches as they come, LUN by LUN, and keep that only: an eighth of the memory of large
+        pools. Not of pools whose clones are simulated again after a decision.
 
     Raises
     ------
@@ -97,15 +115,29 @@ def replicates_of(
         begun = {"desktops": asked.clones, "days": asked.days, "replicates": count, "seed": seed, "parts": len(jobs)}
         parts.begin(begun)
     got: list[dict[int, Batch]] = [{} for _ in range(count)]
+    sums: list[dict[int, NDArray[np.int64]]] = [{} for _ in range(count)]
     work = [len(job.clones) * scenario.pool.days for job in jobs]
     decides = waits_for_sizes(scenario)
     for k, batch in batches_of(executor, jobs, parts, work, progress):
         number = jobs[k].replicate - start
+        if add_up and not decides:
+            batch = _added(sums[number], batch)
         got[number][k - int(first[number])] = batch
         if len(got[number]) == len(per_replicate[number]):
             done, got[number] = got[number], {}
-            one = Replicate(start + number, timelines[number], tuple(done[place] for place in sorted(done)))
+            batches, summed = tuple(done[place] for place in sorted(done)), sums[number]
+            sums[number] = {}
+            one = Replicate(start + number, timelines[number], batches, summed)
             yield _settled(scenario, one, executor, parts) if decides else one
+
+
+def _added(sums: dict[int, NDArray[np.int64]], batch: Batch) -> Batch:
+    """Add a batch's demand to the sums by LUN; the batch without it."""
+    for lun in batch.luns:
+        asked = batch.asked(lun)
+        if asked is not None:
+            sums[lun] = sums[lun] + asked if lun in sums else asked
+    return _without_demand(batch)
 
 
 def batches_of(

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from clonesim.errors import ParameterError
-from clonesim.pool.clones import DEMAND, activity_of
+from clonesim.pool.clones import activity_of
 from clonesim.pool.frames import growth_frame, halts_frame, increments_frame, sources_frame
 from clonesim.pool.luns import LunResult, run_luns
 from clonesim.pool.parts import Parts
@@ -27,7 +24,6 @@ from clonesim.pool.workers import workers
 from clonesim.scenario.load import load_scenario
 from clonesim.scenario.model import Scenario
 
-NOTHING = np.zeros((0, len(DEMAND)), np.int64)
 MOST_REPLICATES = 10_000
 MOST_PROCESSES = 1024
 
@@ -112,8 +108,8 @@ def simulated(
     parts = None if store is None else Parts.of(store, given, seed)
     found: list[tuple[Replicate, list[LunResult]] | None] = [None] * replicates
     with nullcontext() if parts is None else parts.told():
-        for one in replicates_of(given, seed, replicates, executor, progress, parts, start):
-            found[one.number - start] = _lighter(one), run_luns(given, one)
+        for one in replicates_of(given, seed, replicates, executor, progress, parts, start, add_up=True):
+            found[one.number - start] = one.lighter(), run_luns(given, one)
     return _run(given, seed, [one for one in found if one is not None])
 
 
@@ -124,12 +120,6 @@ def kept(run: Run, store: Store) -> Iterator[None]:
     with parts.told():
         yield
     parts.clear()
-
-
-def _lighter(replicate: Replicate) -> Replicate:
-    """Without the demand by minute, which is the largest part and has been added up."""
-    batches = [replace(batch, demand=NOTHING, elsewhere=NOTHING, visited={}) for batch in replicate.batches]
-    return replace(replicate, batches=tuple(batches))
 
 
 def _run(scenario: Scenario, seed: int, parts: Sequence[tuple[Replicate, list[LunResult]]]) -> Run:
