@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/installed
 WARM := $(VENV)/compiled
 
-.PHONY: setup demo test lint types unit bench-all bench-check fuzz audit validation docs notebooks planner claims kernels catalog clean
+.PHONY: setup demo test lint types unit coverage bench-all bench-check fuzz audit validation docs notebooks planner claims kernels catalog clean
 
 setup: $(STAMP) $(WARM)
 
@@ -34,6 +34,9 @@ types: setup
 
 unit: setup
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+coverage: setup  ## lines that the tests reach, kernels in plain Python too; some 25 minutes
+	$(BIN)/python tools/line_coverage.py
 
 bench-all: setup  ## every benchmark, on a quiet machine: figures of docs/performance.md
 	$(BIN)/python tools/performance_book.py

@@ -82,7 +82,7 @@ def measured(desktops: int, days: int, processes: int, kinds: Sequence[str] = KI
 
 
 def extrapolated(desktops: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """On the straight line through the two largest sizes that were simulated."""
+    """On the straight line through the two largest sizes that were simulated; no less memory than they had."""
     known = [row for row in rows if row["measured"]][-2:]
     if len(known) < 2:
         known = [{"desktops": 0, "seconds": 0.0, "peak_mib": 0.0}, *known]
@@ -91,6 +91,7 @@ def extrapolated(desktops: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {"desktops": desktops, "measured": False}
     for name in ("seconds", "peak_mib"):
         row[name] = low[name] + share * (high[name] - low[name])
+    row["peak_mib"] = max(row["peak_mib"], low["peak_mib"], high["peak_mib"])
     return row
 
 

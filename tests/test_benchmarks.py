@@ -329,6 +329,8 @@ def test_scaling_extrapolates_what_is_too_long_on_a_straight_line():
     far = scaling.extrapolated(10_000, rows)
     assert far == {"desktops": 10_000, "seconds": 210.0, "peak_mib": 10_200.0, "measured": False}
     assert scaling.extrapolated(100_000, [*rows, far])["seconds"] == 2010.0  # from what was measured only
+    rows[0]["peak_mib"] = 1300.0
+    assert scaling.extrapolated(10_000, rows)["peak_mib"] == 1300.0, "more desktops never take less memory"
 
 
 def test_the_roofline_names_what_bounds(monkeypatch):

@@ -54,6 +54,20 @@ class TestTheSameBytes:
         finally:
             sys.setswitchinterval(interval)
 
+    def test_demand_that_is_added_up_as_it_comes(self) -> None:
+        """The same by LUN and minute, whatever the order of batches; what is left of them holds none."""
+        given, executor = small(**THREE_LUNS), Reversed()
+        whole, summed = (
+            list(replicates.replicates_of(given, 0, 2, executor, add_up=add_up)) for add_up in (False, True)
+        )
+        assert len(whole) == 2
+        for one, other in zip(whole, summed, strict=True):
+            for lun in range(3):
+                assert one.demand(lun).any()
+                assert one.demand(lun).tobytes() == other.demand(lun).tobytes()
+            assert all(batch.demand.size for batch in one.batches)
+            assert not any(batch.demand.size for batch in other.batches)
+
     def test_a_clone_does_not_depend_on_its_batch(self, alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         executor = Reversed()
         monkeypatch.setattr(replicates, "LEAST_JOBS", 4)
