@@ -213,7 +213,8 @@ def one_case(name: str, options: argparse.Namespace) -> dict[str, Any]:
         else:
             child = [sys.executable, __file__, "--child", name, str(path), "--repeats", str(options.repeats)]
             row = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
-    row |= {"case": name, "rows": count, "mb": size, "limit": limit, "limit_unit": unit}
+    wanted = f"{limit:g} {unit}" if limit else "-"
+    row |= {"case": name, "rows": count, "mb": size, "limit": limit, "limit_unit": unit, "wanted": wanted}
     row |= {"mb_per_s": size / row["seconds"], "mb_per_cpu_s": size / max(row["cpu_seconds"], 1e-9)}
     return row | {"passed": row["cpu_seconds"] <= limit if unit == "s" else row["mb_per_cpu_s"] >= limit}
 

@@ -85,7 +85,7 @@ def store(m, f, runs):
     for lcn, clusters in runs:
         file.add_extent(m, f, np.int64(vcn), np.int64(lcn))
         vcn += clusters
-    file.set_size(m, f, np.int64(vcn * 4096 - 5))
+    file.set_size(m, f, np.int64(max(vcn * 4096 - 5, 0)))
 
 
 def stored(m, f):
@@ -99,7 +99,7 @@ def stored(m, f):
 
 
 def test_signed_numbers_take_as_few_bytes_as_can_hold_them():
-    borders = [sign << bits for sign in (-1, 1) for bits in range(56)]
+    borders = [sign << bits for sign in (-1, 1) for bits in range(54)]
     for n in {n + more for n in borders for more in (-2, -1, 0, 1, 2)}:
         assert attribute.signed_bytes(np.int64(n)) == len(short(n)), n
 
@@ -133,7 +133,7 @@ def test_run_lists_grow_in_chunks_that_are_used_again():
         assert stored(m, F) == [(lcn, min(clusters, 9)) for lcn, clusters in runs], "clusters in a row are one extent"
         assert stored(m, G) == others
         vcn = 0
-        for i, (lcn, clusters) in enumerate(others):
+        for i, (_, clusters) in enumerate(others):
             for at in (vcn, vcn + clusters - 1):
                 assert file.extent_holding(m, G, np.int64(at)) == i
             vcn += clusters
@@ -224,8 +224,9 @@ def do_at_random(m, table, rnd):
 def test_a_table_of_attributes_equals_a_list():
     """Sizes rounded up to 8, records that say how full they are, chunks that double as the lists grow."""
     rnd = random.Random(5)
-    for units in (1, 20, 255):
+    for units, before in ((1, 0), (20, 1), (255, 3)):
         m = empty_arena()
+        store(m, G, random_runs(rnd, before))  # tables start anywhere, not only where 16 words end
         file.open_record(m, F, np.int64(units), np.int64(1), np.int64(2))
         assert attribute.table(m, F) == -1
         attribute.open_file_table(m, F, np.int64(88), False, np.int64(0))
@@ -245,6 +246,18 @@ def test_a_table_of_attributes_equals_a_list():
         attribute.open_file_table(m, F, np.int64(88), False, np.int64(0))
         assert m[file.CHUNK_NEXT] == used, "a table given back is used again"
         Table(units).compare(m)
+
+
+def test_a_new_table_has_no_streams_whatever_its_words_held_before():
+    m = empty_arena()
+    store(m, G, random_runs(random.Random(7), 16))
+    was = int(file.chunk_at(m, G))
+    file.close_record(m, G)
+    file.open_record(m, F, np.int64(9), np.int64(1), np.int64(2))
+    attribute.open_table(m, F)
+    assert attribute.table(m, F) == was
+    assert [int(attribute.stream_of(m, F, kind)) for kind in (LIST, SECURITY, INDEX_BITMAP)] == [0, 0, 0]
+    assert not records.is_listed(m, F) and attribute.record_used(m, F, 0) == 64
 
 
 def test_streams_of_a_table_have_numbers_of_their_own():

@@ -56,10 +56,11 @@ class TestTheSameBytes:
 
     def test_demand_that_is_added_up_as_it_comes(self) -> None:
         """The same by LUN and minute, whatever the order of batches; what is left of them holds none."""
-        given, executor = small(**THREE_LUNS), Reversed()
         whole, summed = (
-            list(replicates.replicates_of(given, 0, 2, executor, add_up=add_up)) for add_up in (False, True)
+            list(replicates.replicates_of(small(**THREE_LUNS), 0, 2, executor, add_up=add_up))
+            for executor, add_up in ((None, False), (Reversed(), True))
         )
+        summed.sort(key=lambda one: one.number)
         assert len(whole) == 2
         for one, other in zip(whole, summed, strict=True):
             for lun in range(3):

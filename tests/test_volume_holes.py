@@ -1,4 +1,4 @@
-"""Volumes whose free space is in small pieces from the start, against the slow references: long run lists at little cost.
+"""Volumes whose free space is in small pieces from the start, against the slow references: long run lists, cheaply.
 
 `Volume.occupy` makes the pieces; the references are told of them cluster by cluster.
 """
@@ -18,7 +18,6 @@ from volume_tools import Spy, ops
 
 from clonesim.guest import Volume
 from clonesim.guest import arena_kernel as a
-from clonesim.guest.ntfs3g_file_kernel import REQUEST_PAGES
 from clonesim.ops import FileOp
 from clonesim.units import KIB, MIB
 
@@ -38,7 +37,7 @@ def pieces(rnd, size, holes, longest):
 
 
 def in_pieces(size, rnd, holes, longest):
-    """Volume and reference with nothing but holes behind the MFT zone, and requests of up to 32 pages."""
+    """Volume and reference with nothing but holes behind the MFT zone."""
     pair = Pair(size)
     space = pair.reference.metadata.space
     first = space.bounds[1][0]
@@ -47,7 +46,6 @@ def in_pieces(size, rnd, holes, longest):
     pair.volume.occupy(taken)
     for c in np.flatnonzero(taken).tolist():
         space.busy[c] = 1
-    pair.volume._arena[REQUEST_PAGES] = pair.reference.request_pages = 32
     pair.snapshot()
     pair.compare_all("in pieces")
     return pair
@@ -56,31 +54,30 @@ def in_pieces(size, rnd, holes, longest):
 def test_the_driver_s_run_lists_outgrow_their_records():
     """Files of hundreds of pieces: attribute lists, values that go to clusters, extent records for the rest."""
     rnd = random.Random(1)
-    pair = in_pieces(128 * MIB, rnd, 480, 4)
+    pair = in_pieces(256 * MIB, rnd, 440, 1)
     long, plain, middle = "l" * 240, "p", "m" * 120
-    pair.do("create", long, 2 * MIB)
-    for step in (4096, 60 * KIB, 700 * KIB, 1, 500 * KIB):
+    pair.do("create", long, 760 * KIB)
+    for step in (4096, 60 * KIB, 1, 40 * KIB):
         pair.do("append", long, step)
-        pair.do("overwrite", long, rnd.randrange(2 * MIB), 5000)
+        pair.do("overwrite", long, rnd.randrange(760 * KIB), 5000)
     pair.do("create", middle, 700)
     pair.snapshot()
     pair.do("delete", long)
-    for step in (100, 300, 200 * KIB, 900 * KIB, 200 * KIB):
+    for step in (100, 300, 120 * KIB, 300 * KIB):
         pair.do("append", middle, step)
-    pair.do("create", plain, 2 * MIB)
-    pair.do("append", plain, 300 * KIB)
+    pair.do("create", plain, 500 * KIB)
+    pair.do("append", plain, 40 * KIB)
     pair.compare_all("at the end")
     pair.do("delete", middle)
-    pair.do("append", plain, MIB)
     pair.revert()
-    pair.do("append", middle, 150 * KIB)
+    pair.do("append", middle, 90 * KIB)
     pair.compare_all("after the revert")
     seen = set(pair.reference.metadata.seen)
     assert {"attribute list", "extent record", "0x20 to clusters", "0x80 to clusters"} <= seen, seen
 
 
 @pytest.mark.parametrize(
-    ("shortest", "longest", "count", "seed"), [(180, 250, 230, 1), (2, 250, 230, 2), (30, 90, 350, 3)]
+    ("shortest", "longest", "count", "seed"), [(180, 235, 230, 1), (2, 235, 230, 2), (30, 90, 350, 3)]
 )
 def test_the_driver_s_directory_outgrows_its_record(shortest, longest, count, seed):
     """Every index block is a piece of its own: the root's record fills up, and what it holds moves out."""
@@ -100,14 +97,14 @@ def test_the_driver_s_directory_outgrows_its_record(shortest, longest, count, se
     for _ in range(20):
         pair.do("create", pair.name(rnd, shortest, longest), 100)
     pair.compare_all("after the revert")
-    assert {"split at depth 2", "block dropped"} <= set(pair.reference.metadata.seen)
+    assert "split at depth 2" in pair.reference.metadata.seen
 
 
 # --- all other policies --------------------------------------------------------------------------------------------
 
 
 def windows_pair(policy, rnd, **values):
-    """Volume of 8 MiB in clusters of 1 KiB and its reference, with about 1500 holes: a dozen blocks of keys a list."""
+    """Volume of 8 MiB in clusters of 1 KiB and its reference, with hundreds of holes: several blocks of keys a list."""
     values = {"cluster_size": 1024, "partition_offset": 0, "usn": False, "run_cache": 5} | values
     pair = test_volume_reference.Pair("8 MiB", policy, **values)
     free = ~pair.fast.bitmap
@@ -127,7 +124,7 @@ def test_free_runs_of_many_blocks(policy):
     """Blocks of keys split, run empty and are used again while files take and leave holes of all sizes."""
     rnd = random.Random(policy)
     pair = windows_pair(policy, rnd)
-    assert pair.fast.free_runs > 1000
+    assert pair.fast.free_runs > 600
     names = []
     for step in range(90):
         draw = rnd.random()
@@ -160,7 +157,7 @@ def test_a_deep_directory_of_windows():
         if k == 150:
             pair.compare_all()
             pair.snapshot()
-    assert pair.slow.index.depth() >= 3 and pair.slow.index.splits > 40
+    assert pair.slow.index.depth() >= 3 and pair.slow.index.splits > 30
     pair.compare_all()
     rnd.shuffle(names)
     for k in range(40):
