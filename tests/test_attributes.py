@@ -12,6 +12,7 @@ from clonesim.guest import attribute_kernel as attribute
 from clonesim.guest import file_kernel as file
 from clonesim.guest import ntfs3g_record_kernel as records
 from clonesim.guest.arena import new_arena
+from clonesim.guest.arena_kernel import R_EXTENT, base
 from clonesim.guest.attribute_kernel import ALLOCATION, DATA, INDEX_BITMAP, INFORMATION, LIST, NAME, ROOT, SECURITY
 
 F, G = np.int64(70), np.int64(71)  # files
@@ -95,6 +96,17 @@ def stored(m, f):
     return [(int(file.extent_lcn(m, f, i)), vcn[i + 1] - vcn[i]) for i in range(count)]
 
 
+def free_words(m):
+    """Words of all freed chunks."""
+    total = 0
+    for order in range(file.CLASSES):
+        at = int(m[file.CHUNK_FREE + order])
+        while at:
+            total += 1 << order
+            at = int(m[base(m, R_EXTENT) + at - 1])
+    return total
+
+
 # --- run lists -----------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +156,7 @@ def test_run_lists_grow_in_chunks_that_are_used_again():
         assert (int(file.extents(m, F)), int(file.file_clusters(m, F)), int(file.name_units(m, F))) == (0, 0, 0)
         assert file.end_cluster(m, F, np.int64(0)) == -1
     used = int(m[file.CHUNK_NEXT])
+    assert free_words(m) == used
     assert used <= 2 * (1 + 2 + 4 + 8 + 16 + 32 + 64)
     store(m, F, runs)
     assert m[file.CHUNK_NEXT] == used, "freed chunks come first"
@@ -243,6 +256,8 @@ def test_a_table_of_attributes_equals_a_list():
         attribute.close_table(m, F)
         assert attribute.table(m, F) == -1
         used = int(m[file.CHUNK_NEXT])
+        file.close_record(m, G)
+        assert free_words(m) == used, "every word is free again"
         attribute.open_file_table(m, F, np.int64(88), False, np.int64(0))
         assert m[file.CHUNK_NEXT] == used, "a table given back is used again"
         Table(units).compare(m)

@@ -62,6 +62,27 @@ class TestFullness:
         assert before == pytest.approx([highest] * 4, rel=0.02)
 
 
+class TestAger:
+    @pytest.mark.parametrize("os", ["windows-xp", "windows-10"])
+    def test_it_knows_what_its_files_take(self, os: str) -> None:
+        """Small files stand in their MFT records; the others take what the volume says they take."""
+        volume = Volume("64 MiB", os=os, auto_checkpoint=False)
+        system, limit = volume.used_bytes, volume.settings.values["resident_limit"]
+        ager = _Ager(volume, np.random.default_rng(1), 8.0, 2.0, MIB)
+        for target in (12 * MIB, 20 * MIB):
+            ager.fill(target, 3000)
+            taken = [int(volume.extents(number)["clusters"].sum()) for number in ager.live.tolist()]
+            assert ager.clusters.tolist() == taken
+            assert target - MIB - 4096 <= sum(taken) * 4096 <= target
+            resident = [volume.size(number) <= limit for number in ager.live.tolist()]
+            assert 0.1 < np.mean(resident) < 0.4
+            assert [count == 0 for count in taken] == resident
+            ager.empty(system + target // 2)
+            assert sorted(ager.live.tolist()) == [number for number in range(3000) if number in volume]
+            assert volume.used_bytes == pytest.approx(system + target // 2, rel=0.15)
+        volume.check_invariants()
+
+
 class TestTheSame:
     def test_twice(self) -> None:
         one, two = image_of("8 GiB", 3 * GIB), image_of("8 GiB", 3 * GIB)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from clonesim.guest import Volume
+from clonesim.guest import attribute_kernel as attribute
+from clonesim.guest import runs_kernel as runs
 from clonesim.guest.layout import log_file_bytes, mkntfs_layout, windows_layout
+from clonesim.guest.make import entry_bytes
 from clonesim.units import GIB, KIB, MIB
 
 SECURE, UPCASE = (65, 266_240), (32, 131_072)  # clusters, bytes
@@ -76,6 +79,29 @@ def test_used_clusters_of_a_volume_made_by_mkntfs():
     volume.check_invariants()
 
 
+def test_the_root_directory_s_record_as_mkntfs_writes_it():
+    """Heads of 24 B (64 B for a stream's), the name $I30 in 8 B, values in steps of 8 B; 56 + 8 B are the record's."""
+    m = Volume("16 MiB", "ntfs3g")._arena
+    rows = [
+        (0x10, 0, True, 24 + 48, 48),  # times and flags
+        (0x30, 0, True, 24 + 72, 66 + 2),  # its name "."
+        (0x50, 0, False, 64 + 8, 0),  # security descriptor, a stream
+        (0xA0, 8, False, 64 + 8 + 8, 0),  # index blocks, a stream
+        (0x90, 8, True, 24 + 8 + 56, 56),  # index root: 16 B, node of 16 B, end entry with a child of 24 B
+        (0xB0, 8, True, 24 + 8 + 8, 8),  # a bit for each of 64 index blocks
+    ]
+    for i, (kind, name, resident, size, value) in enumerate(rows):
+        assert attribute.attribute_kind(m, 5, i) == kind
+        assert attribute.attribute_name(m, 5, i) == name
+        assert attribute.attribute_resident(m, 5, i) == resident
+        assert attribute.attribute_bytes(m, 5, i) == size
+        assert attribute.attribute_value(m, 5, i) == value
+        assert attribute.attribute_record(m, 5, i) == 0
+    assert m[attribute.table(m, 5) + attribute.T_ATTRIBUTE_COUNT] == len(rows)
+    assert attribute.record_used(m, 5, 0) == 64 + 72 + 96 + 72 + 80 + 88 + 40
+    assert attribute.record_number(m, 5, 0) == 5
+
+
 @pytest.mark.parametrize("os", ["windows-xp", "windows-7"])
 def test_windows_layout_counted_by_hand(os):
     """39 MiB: 9984 clusters, $MFT at a third, 613 clusters of system files before it, 64 behind it at first."""
@@ -123,3 +149,22 @@ def test_windows_layout_of_a_volume_that_is_hardly_large_enough():
         0: (45, 4, 256 * KIB),
     }
     assert (layout.zone_start, layout.zone_end) == (49, 128)
+
+
+def test_never_written_space_of_a_new_volume_is_parted_at_the_zone_s_ends():
+    """An eighth of the volume on XP, so free space lies on both sides of its end: two runs, in two pools."""
+    for policy in ("fresh-first", "windows"):
+        volume = Volume("40 MiB", policy, os="windows-xp")
+        volume.check_invariants()
+        m = volume._arena
+        free = volume.bitmap.size - int(volume.bitmap.sum())
+        zone = int((~volume.bitmap[int(m[runs.ZONE_START]) : int(m[runs.ZONE_END])]).sum())
+        assert 0 < zone < free
+        assert m[runs.POOL_FREE : runs.POOL_FREE + 3].tolist() == [free - zone, 0, zone]
+
+
+def test_bytes_of_an_index_entry_are_a_multiple_of_8():
+    """16 B head, 66 B of $FILE_NAME, two bytes a unit."""
+    for units in range(1, 256):
+        wanted = next(n for n in range(0, 1000, 8) if n >= 16 + 66 + 2 * units)
+        assert entry_bytes(units) == wanted

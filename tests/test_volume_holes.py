@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pytest
 import test_volume_reference
+from reference_ntfs3g_metadata import SECURITY
 from reference_ntfs3g_space import CLUSTER
 from reference_volume import OWNED
 from test_ntfs3g import Pair
@@ -18,6 +19,7 @@ from volume_tools import Spy, ops
 
 from clonesim.guest import Volume
 from clonesim.guest import arena_kernel as a
+from clonesim.guest import attribute_kernel as attribute
 from clonesim.ops import FileOp
 from clonesim.units import KIB, MIB
 
@@ -100,15 +102,32 @@ def test_the_driver_s_directory_outgrows_its_record(shortest, longest, count, se
     assert "split at depth 2" in pair.reference.metadata.seen
 
 
+@pytest.mark.parametrize("more", [0, 296, 304, 384, 392, 400, 408, 416, 424])
+def test_the_root_leaves_the_last_bytes_of_its_record_free_if_they_were(more):
+    """Rule 6.6: its record has 512 B in use and `more`, so 120 B or more are free up to 392."""
+    rnd, pair = random.Random(more), Pair(16 * MIB)
+    attribute.resize(pair.volume._arena, 5, 2, 72 + more)  # the security descriptor's attribute record
+    kept = [a for a in pair.reference.directory.inode.base.attributes if a.kind == SECURITY]
+    kept[0].size += more
+    pair.snapshot()
+    for _ in range(110):
+        pair.do("create", pair.name(rnd, 2, 20), 0)
+    for name in rnd.sample(pair.names, 60):
+        pair.do("delete", name)
+    pair.compare_all("at the end")
+
+
 # --- all other policies --------------------------------------------------------------------------------------------
 
 
-def windows_pair(policy, rnd, **values):
+def windows_pair(policy, rnd, holes=2600, longest=3, zone=True, **values):
     """Volume of 8 MiB in clusters of 1 KiB and its reference, with hundreds of holes: several blocks of keys a list."""
     values = {"cluster_size": 1024, "partition_offset": 0, "usn": False, "run_cache": 5} | values
     pair = test_volume_reference.Pair("8 MiB", policy, **values)
     free = ~pair.fast.bitmap
-    taken = pieces(rnd, pair.fast.clusters, 2600, 3) & free
+    taken = pieces(rnd, pair.fast.clusters, holes, longest) & free
+    if not zone:
+        taken[pair.slow.zone.start :] = free[pair.slow.zone.start :]
     pair.fast.occupy(taken)
     bad = pair.slow.system[BAD_CLUSTERS]
     bad.clusters = np.flatnonzero(taken).tolist()
@@ -142,6 +161,20 @@ def test_free_runs_of_many_blocks(policy):
     pair.call("revert")
     pair.compare_all()
     pair.call("trim")
+
+
+def test_streams_ask_for_growing_units_of_what_holes_there_are():
+    """A unit goes on behind a hole that is used up: what is asked for next is the rest of the unit."""
+    rnd = random.Random(12)
+    pair = windows_pair("windows", rnd, 260, 24, stream_first_unit=5, stream_growth=2, run_cache=0)
+    for step in range(24):
+        pair.call("create", step, rnd.choice([0, 2000]))
+        for _ in range(2):
+            if pair.call("append", step, rnd.choice([7000, 20_000, 60_000])):
+                pair.compare_file(step)
+        if step % 3 == 2:
+            pair.call("delete", step - rnd.randrange(2))
+    pair.compare_all()
 
 
 def test_a_deep_directory_of_windows():

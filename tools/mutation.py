@@ -129,6 +129,7 @@ class Trials:
         data = self.folder / name
 
         def work(say: Callable[[Any], None]) -> None:
+            trial.limit_memory()
             packages = [self.copy / package for package in SETTINGS["packages"]]
             plugin = trial.Baseline(packages, group.get("most", SETTINGS["most"]), group.get("without", []), data)
             trial.run_session([test], plugin, keep_compiled=True)

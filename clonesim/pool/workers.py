@@ -72,12 +72,18 @@ def scheduler(address: str | None) -> Iterator[Executor | None]:
     except (OSError, ValueError) as error:
         remedy = "Start one with `dask scheduler`, and give the address that it tells, such as tcp://head:8786."
         raise ParameterError("scheduler", address, f"no scheduler answers there ({_line(error)})", remedy) from None
-    for name in ("distributed", "tornado", "asyncio"):  # what goes wrong is told by our errors
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    _silence("distributed", "tornado", "asyncio")  # what goes wrong is told by our errors
     with client:
         if not client.scheduler_info()["workers"]:
             raise WorkerError(f"No worker has joined the scheduler {address}. Start some: dask worker {address}")
         yield client.get_executor(pure=False)
+
+
+def _silence(*names: str) -> None:
+    """Let these loggers tell nothing, nor those below them, of which some have levels of their own."""
+    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in names]
+    for name in {*names, *known}:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _line(error: Exception) -> str:

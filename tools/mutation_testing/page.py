@@ -66,9 +66,8 @@ sample, and is told for these mutants only. {how}
 
 ## Lines that these tests reach
 
-`make coverage` counts lines of the whole suite but for kernels: they run compiled there, and a tracer sees nothing
-of compiled code. In plain Python it does. Reached by the tests of the trials (those of at most {most:g} processor
-seconds):
+By the tests of the trials alone, in plain Python, those of at most {most:g} processor seconds each (`make
+coverage` counts the lines that the whole suite reaches):
 
 {lines}
 """

@@ -27,7 +27,7 @@ from typing import Any
 from . import patch
 
 COPIED = ("clonesim", "tests", "data", "pyproject.toml")
-CEILING = 3 * 2**30  # memory of a child [B]
+CEILING = 3 * 2**30  # memory of a child, and of the process that measures what tests take unchanged [B]
 IMPORTS = 60.0  # processor seconds for importing and collecting, and for a test's fixtures
 CALM = ["-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 LEFT = shutil.ignore_patterns("__pycache__", "baseline")
@@ -66,6 +66,11 @@ def warm_up(folder: Path) -> None:
     hypothesis.settings.load_profile("trial")
 
 
+def limit_memory() -> None:
+    """Let this process have no more memory than a trial may take."""
+    resource.setrlimit(resource.RLIMIT_AS, (CEILING, CEILING))
+
+
 class Slow(BaseException):
     """A test takes longer than the baseline wants to know."""
 
@@ -93,6 +98,9 @@ class Session:
         signal.setitimer(signal.ITIMER_PROF, 0)
         items = {item.nodeid: item for item in session.items}
         for job in self.jobs:
+            if session.testsfailed:  # a test's module could not be imported
+                self.say({"key": job["key"], "outcome": "killed", "by": "import"})
+                continue
             first = [node for node in self.killers.get(job["path"], ()) if node in job["nodes"]]
             order = [items[node] for node in dict.fromkeys([*first, *job["nodes"]]) if node in items]
             self.notes.unlink(missing_ok=True)
@@ -111,7 +119,7 @@ class Session:
         """Be the child: change the function, run the tests."""
         code = 8
         try:
-            resource.setrlimit(resource.RLIMIT_AS, (CEILING, CEILING))
+            limit_memory()
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
             if job["source"] is None or patch.put(job["path"], job["source"]):
                 code = 0
@@ -193,8 +201,16 @@ class Baseline:
         signal.signal(signal.SIGPROF, self.give_up)
         self.begun = time.process_time()
 
-    def give_up(self, *_: object) -> None:
-        """Break the test off."""
+    def give_up(self, _number: int, frame: Any) -> None:
+        """Break the test off; a moment later where coverage is at work, which may hold a lock."""
+        import coverage
+
+        own = str(Path(coverage.__file__).parent)
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(own):
+                signal.setitimer(signal.ITIMER_PROF, 0.01)
+                return
+            frame = frame.f_back
         raise Slow
 
     def pytest_runtest_logreport(self, report: Any) -> None:
