@@ -56,10 +56,10 @@ def pool(clones: int, days: int) -> Scenario:
 def estate(desktops: int, days: int, kinds: Sequence[str]) -> Estate:
     """Pools of at most `A_POOL` desktops, as many of each kind; kinds differ in preset or in what is used."""
     each = -(-desktops // (A_POOL * len(kinds)))
-    clones = desktops // (each * len(kinds))
+    clones, step = desktops // (each * len(kinds)), min(1024, 12 * 1024 // len(kinds))
     tables = [
         f'[[pools]]\nname = "pool-{k}"\nsite = "here"\nscenario = "{name}"\nclones = {clones}\n'
-        f'count = {each}\nguest = {{disk = "40 GiB", used = "{24 - k} GiB"}}\n'
+        f'count = {each}\nguest = {{disk = "40 GiB", used = "{24 * 1024 - k * step} MiB"}}\n'
         for k, name in enumerate(kinds)
     ]
     head = f'[estate]\nname = "bench"\ndays = {days}\nstart = 2026-01-05\n[[sites]]\nname = "here"\n'

@@ -10,6 +10,7 @@ from scipy.integrate import simpson
 from test_array_latency import MANY, bare
 from test_datastore import HOUR, MIB, run
 
+from clonesim.errors import ParameterError
 from clonesim.lun.array import array_model, part_of
 from clonesim.lun.device import latency
 from clonesim.lun.queueing import mm1_wait, pointwise_stationary, retrial_wait
@@ -104,3 +105,11 @@ def test_one_busy_interval_in_many_idle_ones_leaves_the_quantile_at_0():
         told = pointwise_stationary([40.0] * 400 + [1000.0], 0.0005, 60.0, law, 0.9)
         assert told.waits[-1].quantile_s > 0
         assert told.quantile_s == 0.0
+
+
+def test_clones_of_a_datastore_stand_in_order():
+    """Each above the one before it, not above the first one only."""
+    with pytest.raises(ParameterError, match=r"^clones=4: row 2 is not above row 1\. Use numpy\.unique\.$"):
+        run(1024 * MIB, 0, [3, 5, 4], [(1.0, 3, MIB)], HOUR)
+    with pytest.raises(ParameterError, match=r"^clones=5: row 2 is not above row 1"):
+        run(1024 * MIB, 0, [3, 5, 5], [(1.0, 3, MIB)], HOUR)

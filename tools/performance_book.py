@@ -58,6 +58,7 @@ RUNS: dict[str, list[str]] = {  # in the order in which they run: the cheap ones
     "pool": [],
     "scaling": [],
     "distributed": [],
+    "sample": [],
     "compare": [],
 }
 APART = {  # hours of simulated pools: docs/forecast-model.md and docs/calibration.md tell how they are run

@@ -57,8 +57,9 @@ Written by `tools/mutation.py page` from `tests/mutation/results.json` and `test
 {shares}
 
 The interval is Clopper and Pearson's, 95 %; wanted are at least {wanted:.0%}. "As drawn" is the first trial of each
-mutant, an unbiased estimate for all mutants; "now" counts the tests that were written for survivors of this very
-sample, and is told for these mutants only. {how}
+mutant, by the quick tests of that time: an unbiased estimate for all mutants then. "Now" counts the tests that were
+written for survivors of this very sample, slower tests of the suite where the quick ones had not reached a line, and
+is told for these mutants only. {how}
 
 ## Survivors
 

@@ -20,6 +20,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,10 @@ class Session:
         try:
             limit_memory()
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
-            if job["source"] is None or patch.put(job["path"], job["source"]):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # `0 is x` is a mutant like any other
+                put = job["source"] is None or patch.put(job["path"], job["source"])
+            if put:
                 code = 0
                 for item, after in zip(order, [*order[1:], None], strict=True):
                     self.note(item.nodeid)
