@@ -243,6 +243,11 @@ def test_a_lock_that_loads_nothing_converges_at_once():
     np.testing.assert_array_equal(run.waits.wait_ns, alone.waits.wait_ns)
 
 
+def test_one_minute_is_long_enough():
+    run = run_locks_loaded(burst(), lock_traffic("vmfs-3"), 8, lambda extra: np.full(extra.size, 0.002), 1)
+    assert (run.rounds, run.latency_s.tolist()) == (1, [0.002])
+
+
 def test_locks_and_latency_agree_in_the_end():
     """A queue of 400 commands/s: the locks' own commands lengthen their holds."""
     locks = lock_traffic("vmfs-3")
@@ -291,6 +296,7 @@ def test_no_operations():
     assert run_retries(run).empty
     assert lock_frame(run)["requests"].tolist() == [0]
     assert heartbeat_frame(run, 4)["state"].tolist() == ["calm"] * 4
+    assert heartbeat_frame(run, 4)["worst_delay_s"].tolist() == [0.001] * 4, "nobody to wait for but the array"
 
 
 @pytest.mark.parametrize(("backoff_ms", "off"), [(20, 0.08), (5, 0.12)])

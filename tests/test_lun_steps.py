@@ -113,3 +113,9 @@ def test_clones_of_a_datastore_stand_in_order():
         run(1024 * MIB, 0, [3, 5, 4], [(1.0, 3, MIB)], HOUR)
     with pytest.raises(ParameterError, match=r"^clones=5: row 2 is not above row 1"):
         run(1024 * MIB, 0, [3, 5, 5], [(1.0, 3, MIB)], HOUR)
+
+
+def test_an_idle_interval_is_told_as_idle():
+    told = pointwise_stationary([0.0, 500.0], 0.0005, 60.0)
+    assert [each.load for each in told.waits] == [0.0, 0.25]
+    assert (told.waits[0].mean_s, told.waits[0].quantile_s) == (0.0, 0.0)

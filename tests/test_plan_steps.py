@@ -99,3 +99,19 @@ def test_a_ring_stays_in_the_part_that_is_written_often():
     assert ops["length"].tolist() == amounts.tolist()
     assert (ops["offset"] + ops["length"] <= have[0]).all() and len(ops) > 20
     assert amounts.max() > 4 * KIB and have[0] < MIB
+
+
+@pytest.mark.parametrize(("how", "op"), [("runs", FileOp.OVERWRITE), ("scatter", FileOp.SCATTER)])
+def test_places_of_pages_are_runs_or_scattered(how, op):
+    """Runs lie within the file at whole pages and differ; scattered pages have keys instead of places."""
+    values = {"mail-cache": {"how": how, "hot_size": 0.9, "size": "1 MiB", "append_share": 0.0}}
+    (source,) = (s for s in sources_of("windows-11", values) if s.name == "mail-cache")
+    clock = Clock(office(days=5), Shared(), 5 * DAY_S, 1.0, True, 3)
+    events, rows = clock.events(source, 11), Rows(0, 5 * DAY_S)
+    plan_pages(source, events, rows)
+    ops = rows.ops()
+    assert len(ops) > 20 and set(ops["op"].tolist()) == {int(op)}
+    assert not (ops["length"] % FILE_PAGE).any() and np.unique(ops["offset"]).size > 10
+    if how == "runs":
+        assert not (ops["offset"] % FILE_PAGE).any()
+        assert (ops["offset"] + ops["length"] <= max(page_files(source))).all()

@@ -61,7 +61,7 @@ mutant, by the quick tests of that time: an unbiased estimate for all mutants th
 written for survivors of this very sample, slower tests of the suite where the quick ones had not reached a line, and
 is told for these mutants only. {how}
 
-## Survivors
+{fresh}## Survivors
 
 {survivors}
 
@@ -112,6 +112,7 @@ def text(results: dict[str, Any], settings: dict[str, Any], judged: dict[str, di
         factor=settings["factor"],
         rules=rules,
         shares=_shares(results, settings, tried, judged),
+        fresh=_fresh(results.get("fresh")),
         how=how,
         survivors=_survivors(tried, judged),
         most=settings["most"],
@@ -155,6 +156,26 @@ def _shares(
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _fresh(found: dict[str, Any] | None) -> str:
+    """What a second sample told, drawn by another seed when the tests for the first one stood."""
+    if not found:
+        return ""
+    same = found["tried"] - sum(row["kind"] in {"equivalent", "speed"} for row in found["survivors"])
+    rows = "\n".join(f"| {row['key']} | {row['place']} | {row['kind']} | {row['why']} |" for row in found["survivors"])
+    every, rest = share(found["killed"], found["tried"]), share(found["killed"], same)
+    return f"""## A second sample
+
+Drawn by another seed (the first {found["tried"]} of it tried) when those tests stood, so that none was written for
+it: killed {every}, without those that change nothing {rest}. This is the estimate for
+all mutants by the tests of today. Its survivors, for some of which there are tests now:
+
+| mutant | place | kind | judgement |
+| --- | --- | --- | --- |
+{rows}
+
+"""
 
 
 def _code(line: str) -> str:
